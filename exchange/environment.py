@@ -1,0 +1,128 @@
+"""The settings that an operator may give, read once from `HUB_*` variables into one typed object.
+
+`HUB_X_FILE=/path` gives the value of `HUB_X` from a file (for secrets). An unknown `HUB_*` name is an
+error that names the nearest known one: a misspelt setting must not be silently ignored. Pure.
+"""
+
+import difflib
+from collections.abc import Callable, Mapping
+from dataclasses import MISSING, Field, dataclass, field, fields
+from pathlib import Path
+from typing import Any, Self
+
+
+class SettingError(Exception):
+    """A `HUB_*` variable has an unknown name or a value of the wrong type."""
+
+
+def _boolean(text: str) -> bool:
+    words = {"1": True, "true": True, "yes": True, "on": True, "0": False, "false": False, "no": False}
+    return words[text.lower()]
+
+
+def _words(text: str) -> tuple[str, ...]:
+    return tuple(word for word in text.replace(",", " ").split() if word)
+
+
+def _setting(default: Any, text: str, parse: Callable[[str], Any] = str) -> Any:
+    return field(default=default, metadata={"text": text, "parse": parse})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Environment:
+    """Every setting of the hub, with its default: an embedded hub under `var/hub`."""
+
+    data_dir: Path = _setting(Path("var/hub"), "Where the embedded hub keeps everything", Path)
+    database_url: str = _setting(
+        "", "postgresql://user:password@host:port/name; empty: SQLite in the data directory"
+    )
+    broker_url: str = _setting(
+        "", "amqp://user:password@host:port//; empty: an embedded queue in the data directory"
+    )
+    vault_dir: Path | None = _setting(
+        None, "Where package bytes are kept; empty: in the data directory", Path
+    )
+    keys_dir: Path | None = _setting(
+        None, "Where the hub's own keys are kept; empty: in the data directory", Path
+    )
+    trust_dir: Path | None = _setting(
+        None, "PEM files of the trusted root and intermediate authorities", Path
+    )
+    secret_key: str = _setting(
+        "", "Key of sessions and of credential hashes; empty: made on first start (embedded)"
+    )
+    code: str = _setting("HUB", "The code of this hub, the issuer named in its events and receipts")
+    name: str = _setting("Trục liên thông văn bản", "The name of this hub, shown on its pages")
+    base_url: str = _setting("http://127.0.0.1:8000", "The address under which clients reach the hub")
+    allowed_hosts: tuple[str, ...] = _setting((), "Host names served besides that of the base URL", _words)
+    bind: str = _setting("127.0.0.1", "The address the web process listens on")
+    port: int = _setting(8000, "The port the web process listens on", int)
+    web_processes: int = _setting(1, "Web processes", int)
+    web_threads: int = _setting(16, "Threads of each web process", int)
+    max_waiters: int = _setting(
+        8, "Long polls held at once by one web process; more are answered at once", int
+    )
+    worker_threads: int = _setting(4, "Deliveries lanes worked on at once by one worker process", int)
+    debug: bool = _setting(False, "Django's debug pages; never in production", _boolean)
+    max_package_bytes: int = _setting(100_000_000, "Largest package taken, in bytes", int)
+    token_seconds: int = _setting(3600, "Life of an access token, in seconds", int)
+    push_networks: tuple[str, ...] = _setting(
+        (), "Private networks (CIDR) that push may reach, plain http allowed there", _words
+    )
+    push_seconds: int = _setting(30, "Longest time one push may take, in seconds", int)
+    lease_seconds: int = _setting(60, "How long a claim hides a delivery from other workers, in seconds", int)
+    expiry_days: int = _setting(30, "Days after which a delivery not handed over expires", int)
+    sweep_seconds: int = _setting(5, "How often forgotten deliveries are looked for, in seconds", int)
+    log_json: bool = _setting(False, "Logs as JSON lines instead of text", _boolean)
+
+    @classmethod
+    def read(cls, environ: Mapping[str, str]) -> Self:
+        """The settings of `environ`; raises SettingError naming the first mistake."""
+        known = {f"HUB_{item.name.upper()}": item for item in fields(cls)}
+        given = {name: value for name, value in environ.items() if _is_setting(name)}
+        values = {}
+        for name, value in given.items():
+            item, text = _resolve(name, value, known)
+            values[item.name] = _parse(name, text, item)
+        return cls(**values)
+
+    @property
+    def vault(self) -> Path:
+        """The directory of the package bytes."""
+        return self.vault_dir or self.data_dir / "vault"
+
+    @property
+    def keys(self) -> Path:
+        """The directory of the hub's own keys."""
+        return self.keys_dir or self.data_dir / "keys"
+
+    @property
+    def embedded(self) -> bool:
+        """True when the hub runs on its own SQLite file, without a database server."""
+        return not self.database_url
+
+
+def _is_setting(name: str) -> bool:
+    return name.startswith("HUB_") and not name.startswith("HUB_TEST_")
+
+
+def _resolve(name: str, value: str, known: Mapping[str, Field[Any]]) -> tuple[Field[Any], str]:
+    if name in known:
+        return known[name], value
+    if name.endswith("_FILE") and (plain := name.removesuffix("_FILE")) in known:
+        try:
+            return known[plain], Path(value).read_text(encoding="utf-8").strip()
+        except OSError as error:
+            raise SettingError(f"{name}: cannot read {value}: {error.strerror}") from error
+    near = difflib.get_close_matches(name, known, n=1)
+    hint = f"; did you mean {near[0]}?" if near else ""
+    raise SettingError(f"{name} is not a setting of this hub{hint}")
+
+
+def _parse(name: str, text: str, item: Field[Any]) -> Any:
+    if text == "" and item.default is not MISSING:
+        return item.default
+    try:
+        return item.metadata["parse"](text)
+    except (ValueError, KeyError) as error:
+        raise SettingError(f"{name}: {text!r} is not a valid value ({item.metadata['text']})") from error
