@@ -1,0 +1,78 @@
+"""Whom the hub trusts to issue certificates, and the question whether a certificate serves now.
+
+The authorities are PEM or DER files in one directory: self-signed ones are roots, the others intermediates.
+Revocation lists come from the registry. No connection is ever opened here.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+from functools import lru_cache
+from pathlib import Path
+
+from cryptography import x509
+
+from agencies import certificates
+from agencies.certificates import CertificateProblem, Evidence
+from agencies.models import RevocationList
+
+__all__ = ["CertificateProblem", "Evidence", "TrustStore", "check_certificate", "trust_store"]
+
+
+@dataclass(frozen=True, slots=True)
+class TrustStore:
+    """The authorities of one directory."""
+
+    roots: tuple[x509.Certificate, ...]
+    intermediates: tuple[x509.Certificate, ...]
+
+
+def trust_store(directory: Path | None) -> TrustStore:
+    """The authorities in `directory`, read again only when a file changed. Raises ValueError naming a bad file."""
+    if directory is None or not directory.is_dir():
+        return TrustStore((), ())
+    files = sorted(path for path in directory.iterdir() if path.suffix in (".pem", ".crt", ".cer", ".der"))
+    return _read(tuple((path, path.stat().st_mtime_ns) for path in files))
+
+
+@lru_cache(maxsize=4)
+def _read(files: tuple[tuple[Path, int], ...]) -> TrustStore:
+    found = [item for path, _ in files for item in _certificates(path)]
+    roots = tuple(item for item in found if item.subject == item.issuer)
+    return TrustStore(roots, tuple(item for item in found if item not in roots))
+
+
+def _certificates(path: Path) -> list[x509.Certificate]:
+    try:
+        return certificates.load(path.read_bytes())
+    except ValueError as error:
+        raise ValueError(f"{path}: not a certificate: {error}") from error
+
+
+def check_certificate(der: bytes, *, now: datetime, trust_dir: Path | None) -> Evidence:
+    """Accept the registered signing certificate `der` at `now`, or raise CertificateProblem.
+
+    The hub's clock decides: the time inside a signature is its signer's claim.
+    """
+    store = trust_store(trust_dir)
+    leaf = certificates.load(der)[0]
+    return certificates.check(
+        leaf,
+        at=now,
+        now=now,
+        roots=store.roots,
+        intermediates=store.intermediates,
+        crls=_revocation_lists(_newest()),
+    )
+
+
+def _newest() -> tuple[int, datetime | None]:
+    """What changes whenever a revocation list was stored: the key under which they stay parsed."""
+    stored = RevocationList.objects.order_by("-stored_at").values_list("stored_at", flat=True)
+    return RevocationList.objects.count(), stored.first()
+
+
+@lru_cache(maxsize=2)
+def _revocation_lists(_version: tuple[int, datetime | None]) -> tuple[x509.CertificateRevocationList, ...]:
+    return tuple(
+        certificates.load_crl(bytes(der)) for der in RevocationList.objects.values_list("der", flat=True)
+    )

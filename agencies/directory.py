@@ -1,0 +1,152 @@
+"""Questions that the hub may ask about agencies and systems. Nothing here changes anything."""
+
+from collections.abc import Iterable, Iterator
+from datetime import datetime
+from itertools import islice
+from typing import Literal
+
+from django.contrib.auth.base_user import AbstractBaseUser
+from django.contrib.auth.models import AnonymousUser
+from django.db.models import QuerySet
+
+from agencies.models import (
+    Agency,
+    Alias,
+    Certificate,
+    Credential,
+    Membership,
+    RevocationList,
+    System,
+)
+from agencies.search import fold, fold_text
+
+__all__ = [
+    "Agency",
+    "Alias",
+    "Certificate",
+    "Credential",
+    "Membership",
+    "System",
+    "agencies_by_codes",
+    "agencies_of",
+    "agencies_of_user",
+    "agency_by_code",
+    "duplicate_policy",
+    "fold",
+    "fold_text",
+    "may_send_for",
+    "receives_for",
+    "revocation_lists",
+    "search",
+    "signature_policy",
+    "signing_certificates",
+    "system_by_vxp_id",
+]
+
+_CODES_PER_QUERY = 5_000
+_MAX_FOLDED = 192
+_MAX_WORDS = 12
+_MAX_QUERY = 200
+
+
+def agency_by_code(code: str, at: datetime) -> Agency | None:
+    """The agency that `code`, current or old, means at `at`; its `receives_through` is loaded. One query."""
+    return agencies_by_codes([code], at).get(code)
+
+
+def agencies_by_codes(codes: Iterable[str], at: datetime) -> dict[str, Agency]:
+    """The agencies that `codes` mean at `at`, by code as given; unknown codes are left out.
+
+    One query (one per 5,000 codes). Two codes of one agency give equal instances.
+    """
+    given: dict[str, list[str]] = {}
+    for code in dict.fromkeys(codes):
+        folded = fold(code)
+        if _can_exist(folded):
+            given.setdefault(folded, []).append(code)
+    found: dict[str, Agency] = {}
+    for some in _batches(given):
+        rows = Alias.objects.valid(at).filter(folded__in=some).select_related("agency__receives_through")
+        found.update((code, row.agency) for row in rows for code in given[row.folded])
+    return found
+
+
+def _can_exist(folded: str) -> bool:
+    """Codes come from strangers: NUL and lone surrogates would be errors of the database, not answers."""
+    return 0 < len(folded) <= _MAX_FOLDED and folded.isprintable()
+
+
+def _batches(codes: Iterable[str]) -> Iterator[list[str]]:
+    rest = iter(codes)
+    while batch := list(islice(rest, _CODES_PER_QUERY)):
+        yield batch
+
+
+def may_send_for(system: System, agency: Agency) -> bool:
+    """Whether `system` may send packages whose `From` is `agency`."""
+    return system.sends_for.filter(pk=agency.pk).exists()
+
+
+def agencies_of(system: System) -> QuerySet[Agency]:
+    """The agencies that `system` sends for or receives for."""
+    sending = System.sends_for.through.objects.filter(system_id=system.pk).values("agency_id")
+    receiving = Agency.objects.filter(receives_through=system).order_by().values("pk")
+    # A union of two indexed lookups; an OR over the join would scan the directory.
+    return Agency.objects.filter(pk__in=sending.union(receiving))
+
+
+def receives_for(system: System) -> QuerySet[Agency]:
+    """The agencies that receive through `system`."""
+    return Agency.objects.filter(receives_through=system)
+
+
+def system_by_vxp_id(vxp_id: str) -> System | None:
+    """The system that calls itself `vxp_id` (`systemid`) on the VXP face."""
+    if not vxp_id or not vxp_id.isprintable():
+        return None
+    return System.objects.filter(vxp_id=vxp_id).first()
+
+
+def signing_certificates(agency: Agency) -> list[Certificate]:
+    """Every certificate ever registered for `agency`, newest first, revoked ones too.
+
+    The caller looks at `revoked_at`: a signature with a revoked certificate gets a better answer than
+    "unknown certificate".
+    """
+    return list(Certificate.objects.filter(agency=agency).order_by("-not_before", "fingerprint"))
+
+
+def signature_policy(agency: Agency, system: System) -> Literal["required", "report"]:
+    """The agency's own policy, else that of the system that sends for it."""
+    return "report" if (agency.signature_policy or system.signature_policy) == "report" else "required"
+
+
+def duplicate_policy(agency: Agency, system: System) -> Literal["refuse", "warn"]:
+    """The agency's own policy, else that of the system that sends for it."""
+    return "warn" if (agency.duplicate_policy or system.duplicate_policy) == "warn" else "refuse"
+
+
+def revocation_lists() -> list[bytes]:
+    """The stored revocation lists, DER."""
+    return list(RevocationList.objects.values_list("der", flat=True))
+
+
+def search(q: str = "", updated_since: datetime | None = None) -> QuerySet[Agency]:
+    """Agencies whose codes and names hold every word of `q`, in order of code.
+
+    Case and Vietnamese marks do not matter. Only the first 200 characters and 12 words of `q` count. Parent,
+    system and codes are loaded.
+    """
+    found = Agency.objects.select_related("receives_through", "parent").prefetch_related("aliases")
+    for word in fold_text(q[:_MAX_QUERY]).split()[:_MAX_WORDS]:
+        found = found.filter(search_text__contains=word)
+    if updated_since is not None:
+        found = found.filter(updated_at__gte=updated_since)
+    return found
+
+
+def agencies_of_user(user: AbstractBaseUser | AnonymousUser) -> QuerySet[Agency]:
+    """The agencies that `user` works for; none for a visitor who has not signed in."""
+    if user.pk is None:
+        return Agency.objects.none()
+    return Agency.objects.filter(memberships__user_id=user.pk)
