@@ -24,7 +24,7 @@ from exchange.envelope.parts import (
 from exchange.envelope.xml import children, header, line, message_header, path
 from exchange.refusals import Refused
 
-RECIPIENTS_MAX = 2_000
+RECIPIENTS_MAX = 1_500  # the acceptance event names every delivery and must fit a log entry (64 KiB)
 """More recipients than agencies of the city; beyond it one package would flood the queue."""
 
 
