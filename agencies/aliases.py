@@ -3,6 +3,8 @@
 import re
 from collections.abc import Iterable
 from datetime import datetime
+from typing import Protocol
+from uuid import UUID
 
 from django.db import connection
 
@@ -12,6 +14,17 @@ from agencies.search import fold, fold_text
 
 MAX_CODE = 64
 _SPACE = re.compile(r"\s")
+
+
+class Held(Protocol):
+    """Who holds a code, and during which time: an Alias, or what an import remembers of one."""
+
+    @property
+    def agency_id(self) -> UUID: ...
+    @property
+    def valid_from(self) -> datetime | None: ...
+    @property
+    def valid_until(self) -> datetime | None: ...
 
 
 def checked(code: str) -> str:
@@ -28,14 +41,14 @@ def check_interval(code: str, valid_from: datetime | None, valid_until: datetime
         raise EnrolmentError("alias.interval", code=code)
 
 
-def overlaps(held: Alias, valid_from: datetime | None, valid_until: datetime | None) -> bool:
+def overlaps(held: Held, valid_from: datetime | None, valid_until: datetime | None) -> bool:
     """Whether `held` shares a moment with [valid_from, valid_until); None is without end."""
     begins_before = held.valid_from is None or valid_until is None or held.valid_from < valid_until
     ends_after = held.valid_until is None or valid_from is None or valid_from < held.valid_until
     return begins_before and ends_after
 
 
-def is_same(held: Alias, agency: Agency, valid_from: datetime | None, valid_until: datetime | None) -> bool:
+def is_same(held: Held, agency: Agency, valid_from: datetime | None, valid_until: datetime | None) -> bool:
     """Whether `held` already says exactly that."""
     return (held.agency_id, held.valid_from, held.valid_until) == (agency.pk, valid_from, valid_until)
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
 from pathlib import Path
+from uuid import UUID
 
 from cryptography import x509
 
@@ -27,7 +28,7 @@ class TrustStore:
 
 
 def trust_store(directory: Path | None) -> TrustStore:
-    """The authorities in `directory`, read again only when a file changed. Raises ValueError naming a bad file."""
+    """The authorities in `directory`, read again only when a file changed. ValueError names a bad file."""
     if directory is None or not directory.is_dir():
         return TrustStore((), ())
     files = sorted(path for path in directory.iterdir() if path.suffix in (".pem", ".crt", ".cer", ".der"))
@@ -65,14 +66,15 @@ def check_certificate(der: bytes, *, now: datetime, trust_dir: Path | None) -> E
     )
 
 
-def _newest() -> tuple[int, datetime | None]:
-    """What changes whenever a revocation list was stored: the key under which they stay parsed."""
-    stored = RevocationList.objects.order_by("-stored_at").values_list("stored_at", flat=True)
-    return RevocationList.objects.count(), stored.first()
+Version = tuple[tuple[UUID, datetime], ...]
+
+
+def _newest() -> Version:
+    """Which lists are stored: the key under which they stay parsed. There are few, one per issuer."""
+    return tuple(RevocationList.objects.order_by("id").values_list("id", "this_update"))
 
 
 @lru_cache(maxsize=2)
-def _revocation_lists(_version: tuple[int, datetime | None]) -> tuple[x509.CertificateRevocationList, ...]:
-    return tuple(
-        certificates.load_crl(bytes(der)) for der in RevocationList.objects.values_list("der", flat=True)
-    )
+def _revocation_lists(_version: Version) -> tuple[x509.CertificateRevocationList, ...]:
+    stored = RevocationList.objects.values_list("der", flat=True)
+    return tuple(certificates.load_crl(bytes(der)) for der in stored)

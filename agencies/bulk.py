@@ -1,16 +1,17 @@
 """Many agencies from one CSV file: the part of `enrolment` for whole directories."""
 
 import csv
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from itertools import islice
+from typing import NamedTuple
 from uuid import UUID, uuid4
 from zoneinfo import ZoneInfo
 
 from django.core.exceptions import ValidationError
 from django.core.validators import validate_email
-from django.db import transaction
+from django.db import DEFAULT_DB_ALIAS, connections, models, transaction
 from django.utils import timezone
 
 from agencies import aliases as codes
@@ -22,6 +23,7 @@ _REQUIRED = ("code", "name")
 _OPTIONAL = ("name_en", "parent", "aliases", "email")
 _CHUNK = 1_000
 _LOCAL = ZoneInfo("Asia/Ho_Chi_Minh")
+_AS_IS = (models.CharField, models.TextField, models.BooleanField)
 _STORED = ("name", "name_en", "email", "parent_id")
 
 
@@ -160,18 +162,32 @@ def _midnight(day: str) -> datetime | None:
 # --- storing ----------------------------------------------------------------------------------------------
 
 
+class _Held(NamedTuple):
+    """One row of Alias. Rows are read as plain tuples: instances would take most of the time."""
+
+    folded: str
+    code: str
+    agency_id: UUID
+    holder: str
+    valid_from: datetime | None
+    valid_until: datetime | None
+
+    def means(self, at: datetime) -> bool:
+        started = self.valid_from is None or self.valid_from <= at
+        return started and (self.valid_until is None or at < self.valid_until)
+
+
 @dataclass(slots=True)
 class _Known:
     """What the database says about the codes of one chunk, and what the chunk adds."""
 
     agencies: dict[str, Agency]
-    aliases: dict[str, list[Alias]]
-    codes_of: dict[UUID, set[str]]
+    current: dict[str, UUID]
+    held: dict[str, list[_Held]] = field(default_factory=dict)
     new: list[Alias] = field(default_factory=list)
 
-    def note(self, alias: Alias) -> None:
-        self.aliases.setdefault(alias.folded, []).append(alias)
-        self.codes_of.setdefault(alias.agency_id, set()).add(alias.code)
+    def note(self, held: _Held) -> None:
+        self.held.setdefault(held.folded, []).append(held)
 
 
 def _store(run: _Import, chunk: list[_Row]) -> None:
@@ -184,28 +200,57 @@ def _store(run: _Import, chunk: list[_Row]) -> None:
             run.fail(row.line, error)
     if run.errors:
         return  # the rest is only read to list its errors; nothing will be kept
-    # An upsert: far faster than bulk_update, and both databases have it.
-    Agency.objects.bulk_create(
-        changed,
-        update_conflicts=True,
-        unique_fields=["id"],
-        update_fields=["name", "name_en", "email", "parent", "search_text", "updated_at"],
-    )
-    Alias.objects.bulk_create(known.new)
+    _make_searchable(changed, known)
+    _write(Agency, changed, update=("name", "name_en", "email", "parent_id", "search_text", "updated_at"))
+    _write(Alias, known.new)
+
+
+def _write(model: type[models.Model], rows: Sequence[models.Model], update: Sequence[str] = ()) -> None:
+    """Insert `rows`; where the id exists already, set the columns `update`.
+
+    Plain SQL that both databases know: bulk_create takes three times as long, most of it to compile.
+    """
+    connection = connections[DEFAULT_DB_ALIAS]
+    fields = [(f.attname, None if isinstance(f, _AS_IS) else f) for f in model._meta.concrete_fields]
+    names = ", ".join(name for name, _ in fields)
+    sets = ", ".join(f"{name} = excluded.{name}" for name in update)
+    values = [
+        [
+            f.get_db_prep_save(getattr(row, name), connection) if f else getattr(row, name)
+            for name, f in fields
+        ]
+        for row in rows
+    ]
+    with connection.cursor() as cursor:
+        # All parts are names from the models, none comes from the file.
+        cursor.executemany(
+            f"INSERT INTO {model._meta.db_table} ({names}) VALUES ({', '.join(['%s'] * len(fields))})"  # noqa: S608
+            + (f" ON CONFLICT (id) DO UPDATE SET {sets}" if sets else ""),
+            values,
+        )
 
 
 def _known(chunk: list[_Row]) -> _Known:
     own = {fold(row.code) for row in chunk}
-    named = own | {fold(code) for row in chunk for code, _, _ in row.aliases}
-    named |= {fold(row.parent) for row in chunk if row.parent}
-    agencies = {agency.folded: agency for agency in Agency.objects.filter(folded__in=named)}
-    known = _Known(agencies, {}, {})
-    # Two lookups by index; an OR over the join would read the whole table for every chunk.
-    by_code = Alias.objects.filter(folded__in=named).select_related("agency")
-    of_own = Alias.objects.filter(agency__in=agencies.values()).select_related("agency")
-    for alias in {alias.pk: alias for alias in (*by_code, *of_own)}.values():
-        known.note(alias)
+    parents = {fold(row.parent) for row in chunk if row.parent}
+    named = own | parents | {fold(code) for row in chunk for code, _, _ in row.aliases}
+    current = Agency.objects.filter(folded__in=parents).values_list("folded", "pk")
+    known = _Known({a.folded: a for a in Agency.objects.filter(folded__in=own)}, dict(current))
+    columns = ("folded", "code", "agency_id", "agency__code", "valid_from", "valid_until")
+    for values in Alias.objects.filter(folded__in=named).values_list(*columns):
+        known.note(_Held(*values))
     return known
+
+
+def _make_searchable(changed: list[Agency], known: _Known) -> None:
+    codes_of: dict[UUID, set[str]] = {agency.pk: set() for agency in changed}
+    old = Alias.objects.filter(agency__in=[a.pk for a in changed if a.folded in known.agencies])
+    for agency_id, code in old.values_list("agency_id", "code"):
+        codes_of[agency_id].add(code)
+    for alias in known.new:
+        codes_of[alias.agency_id].add(alias.code)
+    for agency in changed:
+        agency.search_text = codes.search_text(agency, codes_of[agency.pk])
 
 
 def _apply(run: _Import, known: _Known, row: _Row) -> list[Agency]:
@@ -224,7 +269,6 @@ def _apply(run: _Import, known: _Known, row: _Row) -> list[Agency]:
     if found and not any(added) and before == [getattr(agency, name) for name in _STORED]:
         run.unchanged += 1
         return []
-    agency.search_text = codes.search_text(agency, known.codes_of.get(agency.pk, set()))
     agency.updated_at = run.at
     run.created, run.updated = run.created + (found is None), run.updated + (found is not None)
     return [agency]
@@ -245,9 +289,9 @@ def _parent(run: _Import, known: _Known, row: _Row) -> UUID | None:
         if folded in run.awaited:
             run.awaited[folded].append((row.line, row.parent or ""))
         return run.ids[folded]
-    if folded in known.agencies:
-        return known.agencies[folded].pk
-    held = next((alias for alias in known.aliases.get(folded, []) if alias.is_valid(run.at)), None)
+    if folded in known.current:
+        return known.current[folded]
+    held = next((held for held in known.held.get(folded, []) if held.means(run.at)), None)
     if held is not None:
         return held.agency_id
     run.awaited[folded] = [(row.line, row.parent or "")]
@@ -259,15 +303,16 @@ def _claim(
     known: _Known, agency: Agency, code: str, valid_from: datetime | None, valid_until: datetime | None
 ) -> bool:
     """The rules of `aliases.claim` on what is in memory; True if the alias is new."""
-    for held in known.aliases.get(fold(code), []):
+    folded = fold(code)
+    for held in known.held.get(folded, []):
         if codes.is_same(held, agency, valid_from, valid_until):
             return False
         if codes.overlaps(held, valid_from, valid_until):
-            is_own_code = fold(code) == agency.folded
-            kind = "csv.code-is-alias" if is_own_code else "alias.overlap"
-            raise EnrolmentError(kind, code=code, holder=held.agency.code)
-    alias = Alias(agency=agency, code=code, folded=fold(code), valid_from=valid_from, valid_until=valid_until)
-    known.note(alias)
+            kind = "csv.code-is-alias" if folded == agency.folded else "alias.overlap"
+            raise EnrolmentError(kind, code=code, holder=held.holder)
+    known.note(_Held(folded, code, agency.pk, agency.code, valid_from, valid_until))
+    alias = Alias(agency_id=agency.pk, code=code, folded=folded, valid_from=valid_from)
+    alias.valid_until = valid_until
     known.new.append(alias)
     return True
 

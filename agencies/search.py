@@ -1,6 +1,7 @@
 """Two ways to fold text so that equal things compare equal. Pure."""
 
 import unicodedata
+from functools import lru_cache
 
 _D = str.maketrans("đĐ", "dD")
 
@@ -17,10 +18,11 @@ def fold_text(text: str) -> str:
     Control characters count as spaces, invisible ones are dropped: neither can be typed into a search box.
     """
     decomposed = unicodedata.normalize("NFD", text.casefold()).translate(_D)
-    kept = "".join(_searchable(char) for char in decomposed)
+    kept = "".join(map(_searchable, decomposed))
     return unicodedata.normalize("NFC", " ".join(kept.split()))
 
 
+@lru_cache(maxsize=4096)
 def _searchable(char: str) -> str:
     category = unicodedata.category(char)
     if category == "Cc":
