@@ -1,12 +1,14 @@
 """Questions that the hub may ask about agencies and systems. Nothing here changes anything."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from datetime import datetime
 from itertools import islice
 from typing import Literal
+from uuid import UUID
 
 from django.contrib.auth.base_user import AbstractBaseUser
 from django.contrib.auth.models import AnonymousUser
+from django.db import connection
 from django.db.models import QuerySet
 
 from agencies.models import (
@@ -34,6 +36,7 @@ __all__ = [
     "duplicate_policy",
     "fold",
     "fold_text",
+    "hold",
     "may_send_for",
     "receives_for",
     "revocation_lists",
@@ -80,6 +83,21 @@ def _batches(codes: Iterable[str]) -> Iterator[list[str]]:
     rest = iter(codes)
     while batch := list(islice(rest, _CODES_PER_QUERY)):
         yield batch
+
+
+def hold(agencies: Collection[UUID]) -> dict[UUID, System | None]:
+    """The systems through which `agencies` receive, which nobody can change until the transaction ends.
+
+    Several transactions may hold an agency at once; only a change of its row waits for them. SQLite has one
+    writer anyway.
+    """
+    if connection.vendor == "postgresql":
+        with connection.cursor() as cursor:
+            cursor.execute(
+                "SELECT id FROM agencies_agency WHERE id = ANY(%s) ORDER BY id FOR SHARE", [list(agencies)]
+            )
+    found = Agency.objects.filter(pk__in=agencies).select_related("receives_through")
+    return {agency.pk: agency.receives_through for agency in found}
 
 
 def may_send_for(system: System, agency: Agency) -> bool:

@@ -19,9 +19,10 @@ from exchange.envelope.fields import Fields, Findings
 from exchange.envelope.parts import Attachment, AttachmentRef
 from exchange.envelope.xml import envelope
 
-# All wrappers of one package together may grow to this many bytes, plus this many per byte sent.
-_BUDGET = 48 * 1024 * 1024
-_BUDGET_RATIO = 20
+# All wrappers of one package together may grow to this many bytes, or to this many per byte sent if that
+# is more.
+_BUDGET = 64 * 1024 * 1024
+_BUDGET_RATIO = 4
 
 _EXPECTED = {
     "pdf": "application/pdf",
@@ -43,7 +44,6 @@ class _Budget:
 
     def open(self, packed: bytes, name: str) -> Opened:
         """Unwrap within what is left, so that many small bombs are one bomb. Raises BrokenAttachment."""
-        self.left += len(packed) * _BUDGET_RATIO
         limits = replace(WRAPPER_LIMITS, max_bytes=min(WRAPPER_LIMITS.max_bytes, self.left))
         opened = unwrap(packed, name, limits)
         if opened.wrapped:
@@ -66,9 +66,10 @@ def read_attachments(
 ) -> tuple[Attachment, ...]:
     """Every attachment, decoded and unwrapped. What cannot be had is a problem, package.attachment-broken."""
     declared = {ref.content_id: ref for ref in manifest if ref.content_id}
-    budget = _Budget(_BUDGET)
+    groups = Fields(root, findings).groups("AttachmentEncoded", "Attachment")
+    budget = _Budget(max(_BUDGET, _BUDGET_RATIO * sum(len(_encoded(fields)) for fields in groups)))
     found: list[Attachment] = []
-    for fields in Fields(root, findings).groups("AttachmentEncoded", "Attachment"):
+    for fields in groups:
         if len(fields.element):
             ref = declared.pop(_content_id(fields), AttachmentRef())
             attachment = _attachment(fields, ref, budget)
@@ -83,8 +84,7 @@ def _attachment(fields: Fields, ref: AttachmentRef, budget: _Budget) -> Attachme
     name = fields.text("AttachmentName") or ref.name
     encoded = fields.one("ContentTransferEncoded")
     try:
-        text = "" if encoded is None or len(encoded) else encoded.text or ""
-        opened = budget.open(decode(text), name)
+        opened = budget.open(decode(_encoded(fields)), name)
     except BrokenAttachment as error:
         at = fields.element if encoded is None else encoded
         fields.findings.refuse(
@@ -104,6 +104,12 @@ def _attachment(fields: Fields, ref: AttachmentRef, budget: _Budget) -> Attachme
     )
     _note_doubts(fields, attachment, opened)
     return attachment
+
+
+def _encoded(fields: Fields) -> str:
+    """The base64 text; "" where it is absent or holds elements."""
+    element = fields.one("ContentTransferEncoded")
+    return "" if element is None or len(element) else element.text or ""
 
 
 def _content_id(fields: Fields) -> str:

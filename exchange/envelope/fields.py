@@ -25,7 +25,6 @@ _TIME = re.compile(
     r"[T ]+(?P<h>[0-9]{1,2}):(?P<n>[0-9]{2})(?::(?P<s>[0-9]{2})(?:\.[0-9]{1,9})?)?"
     r" ?(?P<zone>Z|[+-][0-9]{2}:?[0-9]{2})?"
 )
-_BIDI = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 
 
 @dataclass(slots=True)
@@ -147,15 +146,15 @@ class Fields:
         return text
 
     def identifier(self, name: str, limit: int = 255) -> str:
-        """A required value that is a key: at most `limit` characters, no control or direction character."""
+        """A required value that is a key: at most `limit` characters, none of them invisible."""
         text = self.required(name)
         at = self.one(name) if text else None
         if at is None:
             return text
         if len(text) > limit:
             self.findings.invalid(at, name, f"dài quá {limit} ký tự", f"over {limit} characters")
-        elif any(c in _BIDI or unicodedata.category(c) == "Cc" for c in text):
-            vi, en = "chứa ký tự điều khiển", "it holds a control or direction character"
+        elif any(_is_invisible(c) for c in text):
+            vi, en = "chứa ký tự điều khiển hoặc ký tự ẩn", "it holds a control or invisible character"
             self.findings.invalid(at, name, vi, en)
         return text
 
@@ -256,6 +255,12 @@ def _zone(text: str | None) -> timezone:
     digits = text[1:].replace(":", "")
     offset = timedelta(hours=int(digits[:2]), minutes=int(digits[2:]))
     return timezone(-offset if text[0] == "-" else offset)
+
+
+def _is_invisible(char: str) -> bool:
+    """Control, format (direction, zero width), surrogate, private and unassigned characters, line breaks."""
+    category = unicodedata.category(char)
+    return category.startswith("C") or category in ("Zl", "Zp")
 
 
 def _short(text: str) -> str:

@@ -26,6 +26,8 @@ from exchange.refusals import Refused
 
 RECIPIENTS_MAX = 1_500  # the acceptance event names every delivery and must fit a log entry (64 KiB)
 """More recipients than agencies of the city; beyond it one package would flood the queue."""
+_REFERENCES_MAX = 50  # each is looked up while the package holds a transaction
+_ADDED = "0"  # ReceiverType of who gets the document too, as in `plan`
 
 
 def read(root: etree._Element, *, today: date | None = None) -> Package:
@@ -82,10 +84,12 @@ def _document(root: etree._Element, head: Fields, today: date | None) -> Package
     promulgation = head.group("PromulgationInfo")
     document_id = head.identifier("DocumentId")
     manifest = read_manifest(root, head.findings)
+    recipients, business = _recipients(head), _business(root, head.findings)
+    _check_added(head, recipients, business)
     return Package(
         kind="document",
         sender=_sender(head),
-        recipients=_recipients(head),
+        recipients=recipients,
         document_id=document_id,
         code=_code(head, document_id),
         place=promulgation.text("Place", 50) if promulgation else "",
@@ -102,7 +106,7 @@ def _document(root: etree._Element, head: Fields, today: date | None) -> Package
         task_codes=head.texts("ResponseForTask", "TaskCode"),
         application_type=head.text("ApplicationType"),
         traces=_traces(root, head.findings),
-        business=_business(root, head.findings),
+        business=business,
         manifest=manifest,
         attachments=read_attachments(root, manifest, head.findings),
         warnings=tuple(head.findings.notes),
@@ -122,15 +126,30 @@ def _sender(head: Fields) -> Organ:
 
 def _recipients(head: Fields) -> tuple[Organ, ...]:
     elements = head.all("To")
-    if len(elements) > RECIPIENTS_MAX:
-        vi, en = f"quá {RECIPIENTS_MAX} nơi nhận", f"more than {RECIPIENTS_MAX} recipients"
-        head.findings.invalid(elements[RECIPIENTS_MAX], "To", vi, en)
+    found = _at_most(RECIPIENTS_MAX, "To", [Fields(e, head.findings) for e in elements])
+    if elements and not found:
         return ()
-    found = [Fields(e, head.findings) for e in elements]
     filled = [fields for fields in found if _has_text(fields.element)]
     if not filled:
         head.findings.missing(head.element, "To/OrganId")
     return tuple(_organ(fields) for fields in filled)
+
+
+def _at_most(most: int, name: str, found: list[Fields]) -> list[Fields]:
+    """`found`, or nothing and a problem when there are more than `most`: each costs a look-up."""
+    if len(found) <= most:
+        return found
+    first = found[most]
+    first.findings.invalid(first.element, name, f"có quá {most} {name}", f"more than {most} {name}")
+    return []
+
+
+def _check_added(head: Fields, recipients: tuple[Organ, ...], business: Business) -> None:
+    """Those added by an update count too, each once: real updates repeat them in To."""
+    added = {one.organ_id for one in business.receivers if one.type == _ADDED}
+    if len(added.union(one.organ_id for one in recipients)) > RECIPIENTS_MAX:
+        vi, en = f"quá {RECIPIENTS_MAX} nơi nhận", f"more than {RECIPIENTS_MAX} recipients"
+        head.findings.invalid(head.element, "To", f"{vi} kể cả nơi được thêm", f"{en} with those added")
 
 
 def _organ(fields: Fields) -> Organ:
@@ -252,8 +271,9 @@ def _extras(group: Fields, name: str) -> tuple[str, ...]:
 
 
 def _responses(head: Fields) -> tuple[Response, ...]:
-    found = (_response(Fields(element, head.findings)) for element in head.all("ResponseFor"))
-    return tuple(response for response in found if response != Response())
+    elements = head.all("ResponseFor")
+    found = _at_most(_REFERENCES_MAX, "ResponseFor", [Fields(e, head.findings) for e in elements])
+    return tuple(response for response in map(_response, found) if response != Response())
 
 
 def _response(fields: Fields) -> Response:
@@ -315,15 +335,25 @@ def _business_type(group: Fields) -> BusinessType:
 
 
 def _receivers(info: Fields) -> tuple[Receiver, ...]:
-    found = info.groups("ReceiverList", "Receiver")
+    found = _at_most(RECIPIENTS_MAX, "Receiver", info.groups("ReceiverList", "Receiver"))
     changes = (Receiver(fields.text("ReceiverType"), fields.text("OrganId")) for fields in found)
     return tuple(change for change in changes if change.organ_id)
 
 
 def _replacements(group: Fields) -> tuple[Replacement, ...]:
     found = group.groups("ReplacementInfoList", "ReplacementInfo")
-    replaced = (Replacement(f.text("DocumentId"), f.texts("OrganIdList", "OrganId")) for f in found)
+    some = _at_most(_REFERENCES_MAX, "ReplacementInfo", found)
+    replaced = (Replacement(fields.text("DocumentId"), _replaced_at(fields)) for fields in some)
     return tuple(one for one in replaced if one.document_id)
+
+
+def _replaced_at(fields: Fields) -> tuple[str, ...]:
+    outer = fields.group("OrganIdList")
+    if outer is None:
+        return ()
+    organs = _at_most(RECIPIENTS_MAX, "OrganId", [Fields(e, fields.findings) for e in outer.all("OrganId")])
+    values = (outer.value(one.element, "OrganId") for one in organs)
+    return tuple(value for value in values if value)
 
 
 def _staff(parent: Fields) -> Staff | None:

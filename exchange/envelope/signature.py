@@ -199,9 +199,9 @@ def _signing_time(
     text = properties.findtext("xades:SignedSignatureProperties/xades:SigningTime", "", PREFIXES)
     try:
         time = datetime.fromisoformat(text.strip())
-    except ValueError:
+        return time.astimezone(UTC) if time.tzinfo else None
+    except (ValueError, OverflowError):  # the first day of year 1 with +14:00 lies before all days
         return None
-    return time.astimezone(UTC) if time.tzinfo else None
 
 
 def _check_named_certificate(

@@ -11,7 +11,7 @@ from hashlib import sha256
 from xml.parsers import expat
 
 from cryptography import x509
-from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa, utils
 from cryptography.hazmat.primitives.serialization import Encoding
 from lxml import etree
@@ -50,6 +50,17 @@ def sign(
         _add_properties(signature, certificate_chain[0], at)
     _add_value(signature, key)
     return bare[:seam] + etree.tostring(signature) + bare[seam:]
+
+
+def read_identity(key_pem: bytes, chain_pem: bytes) -> tuple[PrivateKey, list[x509.Certificate]]:
+    """The signer's key (PEM, no password) and certificate chain, as `sign` takes them. Raises ValueError."""
+    try:
+        key = serialization.load_pem_private_key(key_pem, password=None)
+    except TypeError as error:
+        raise ValueError("the private key is protected by a password; give it without") from error
+    if not isinstance(key, rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey):
+        raise ValueError("the private key is neither RSA nor EC")
+    return key, x509.load_pem_x509_certificates(chain_pem)
 
 
 def _check_arguments(

@@ -27,6 +27,7 @@ _DECLARATION = re.compile(
     rb"""(?:\s+encoding\s*=\s*["']utf-8["'])?(?:\s+standalone\s*=\s*["'](?:yes|no)["'])?\s*\?>""",
     re.IGNORECASE,
 )
+_DECLARED = re.compile(rb"<\?xml\s")  # `<?xml-stylesheet` is another instruction
 _CHUNK = 1 << 20
 # libxml2 bounds text nodes at 10 MB unless told otherwise; smaller input keeps all its limits.
 _HUGE = 9_000_000
@@ -162,7 +163,7 @@ def _check_declaration(raw: bytes) -> None:
 
 def _check_markup(raw: bytes) -> None:
     """`<!` only as comment or CDATA, `<?` only as the declaration: no DTD, entity or instruction is left."""
-    declarations = 1 if raw[:8].removeprefix(_BOM).startswith(b"<?xml") else 0
+    declarations = 1 if _DECLARED.match(raw[:9].removeprefix(_BOM)) else 0
     if raw.count(b"<?") != declarations:
         raise _forbidden("chỉ thị xử lý <?…?>", "a processing instruction <?…?>")
     if raw.count(b"<!") != raw.count(b"<!--") + raw.count(b"<![CDATA["):

@@ -187,6 +187,7 @@ _TYPES = (
         "An update or replacement came before the handover; this version is no longer delivered.",
         f"{_DELIVERY} message",
         _AROUND,
+        why="sender " + _ANSWER,
     ),
     # --- what the recipient says --------------------------------------------------------------------------
     EventType(
@@ -281,6 +282,7 @@ _TYPES = (
         "The sender sent an update or a replacement of a document already handed over.",
         f"{_DELIVERY} message",
         _AROUND,
+        why="sender " + _ANSWER,
     ),
     EventType(
         "ChangeAgreed",
@@ -342,6 +344,7 @@ _TYPES = (
         "The first event of a log; carries the last checkpoint of the year before, if there was one.",
         "target",
         "checkpoint",
+        why="operator",
     ),
     EventType(
         "KeyRotation",

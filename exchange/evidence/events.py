@@ -6,6 +6,7 @@ has nothing to say is left out. Free text and personal data never stand in an ev
 
 import json
 import re
+import unicodedata
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 from datetime import UTC, datetime
@@ -34,6 +35,7 @@ __all__ = [
 VERSION = 1
 ACTORS = ("system", "person", "hub")
 _TEXT_LIMIT = 500  # characters
+_ORGAN_LIMIT = 64  # characters
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 _INDEX_LIMIT = 1 << 53  # beyond it JSON readers round
 
@@ -165,6 +167,15 @@ def _text(value: object) -> bool:
     return isinstance(value, str) and 0 < len(value) <= _TEXT_LIMIT and not _CONTROL.search(value)
 
 
+def _organ_code(value: object) -> bool:
+    """Codes of agencies are opaque: any 1–64 visible characters without spaces."""
+    return (
+        isinstance(value, str)
+        and 0 < len(value) <= _ORGAN_LIMIT
+        and not any(unicodedata.category(char)[0] in "CZ" for char in value)
+    )
+
+
 def _note(value: object) -> bool:
     return isinstance(value, str) and "\n\n— " in value and value.endswith("\n")
 
@@ -214,8 +225,8 @@ _SCHEMA: Mapping[str, tuple[Check, str, object]] = {
     "package": (_id, "id of the package", "0193568e-2b7c-7d3a-9f10-000000000001"),
     "delivery": (_id, "id of the delivery", "0193568e-2b7c-7d3a-9f10-000000000002"),
     "deliveries": (_list_of(_id), "every delivery made", ["0193568e-2b7c-7d3a-9f10-000000000002"]),
-    "sender": (_id, "code of the sending agency", "H29.1"),
-    "recipient": (_id, "code of the receiving agency", "H29.2"),
+    "sender": (_organ_code, "code of the sending agency", "H29.1"),
+    "recipient": (_organ_code, "code of the receiving agency", "H29.2"),
     "actor": (_actor, "who acted", {"kind": "system", "id": "qlvb-1", "auth": "oauth2"}),
     "reason": (_reason, "why not: code, and digest of the text given", {"code": ""}),
     "status": (_code, "edXML status code that said it", ""),

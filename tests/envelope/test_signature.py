@@ -11,7 +11,7 @@ import shutil
 import subprocess
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta, timezone
 from hashlib import sha256
 from pathlib import Path
 
@@ -905,3 +905,10 @@ def test_private_keys_are_written_for_their_owner_only(keys: Keys, tmp_path: Pat
     assert key.stat().st_mode & 0o777 == 0o600
     assert key.read_bytes() == private_pem(keys.ec.key)
     assert certificate.read_bytes() == pem(keys.ec.chain)
+
+
+def test_a_signing_time_before_all_days_is_no_signing_time(keys: Keys) -> None:
+    at = datetime(1, 1, 1, tzinfo=timezone(timedelta(hours=14)))
+    raw = sign(PACKAGE, key=keys.ec.key, certificate_chain=keys.ec.chain, xades=True, at=at)
+    assert b"0001-01-01T00:00:00+14:00" in raw
+    assert accepted(raw, keys.ec).signing_time is None
