@@ -72,6 +72,22 @@ class Environment:
     push_seconds: int = _setting(30, "Longest time one push may take, in seconds", int)
     lease_seconds: int = _setting(60, "How long a claim hides a delivery from other workers, in seconds", int)
     expiry_days: int = _setting(30, "Days after which a delivery not handed over expires", int)
+    expiry_days_urgent: int = _setting(14, "The same for khẩn (priority 1)", int)
+    expiry_days_very_urgent: int = _setting(7, "The same for thượng khẩn (priority 2)", int)
+    expiry_days_express: int = _setting(3, "The same for hỏa tốc (priority 3, 4)", int)
+    expiry_warning_days: int = _setting(
+        3, "Days before expiry when the sender is warned, at most half of the time", int
+    )
+    urgent_minutes: int = _setting(
+        30, "Minutes within which the receipt of an urgent document is to be confirmed", int
+    )
+    email_url: str = _setting(
+        "", "smtp://user:password@host:port (smtps:// for TLS, smtp+tls:// for STARTTLS); empty: no e-mail"
+    )
+    email_from: str = _setting("", "The sender of the hub's e-mail; empty: truc@ the host of the base URL")
+    request_days: int = _setting(
+        3, "Working days in which a recall, update or replacement should be answered", int
+    )
     sweep_seconds: int = _setting(5, "How often forgotten deliveries are looked for, in seconds", int)
     log_json: bool = _setting(False, "Logs as JSON lines instead of text", _boolean)
 
@@ -126,3 +142,18 @@ def _parse(name: str, text: str, item: Field[Any]) -> Any:
         return item.metadata["parse"](text)
     except (ValueError, KeyError) as error:
         raise SettingError(f"{name}: {text!r} is not a valid value ({item.metadata['text']})") from error
+
+
+def table() -> str:
+    """Every setting as a Markdown table, as docs/settings.md shows it."""
+    rows = [
+        f"| `HUB_{item.name.upper()}` | {_shown(item.default)} | {item.metadata['text']} |"
+        for item in fields(Environment)
+    ]
+    return "\n".join(["| setting | default | meaning |", "|---|---|---|", *rows])
+
+
+def _shown(default: object) -> str:
+    if default in (None, "", ()):
+        return ""
+    return f"`{int(default) if isinstance(default, bool) else default}`"

@@ -1,0 +1,77 @@
+"""The Celery application: the alarm clock of the delivery queue. The rows of the database are the queue."""
+
+import os
+from typing import Any
+
+from celery import Celery
+from kombu import Queue
+from kombu.transport import TRANSPORT_ALIASES
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "exchange.settings")
+
+from exchange.environment import Environment
+
+TRANSPORT_ALIASES["hub-files"] = "exchange.broker:Transport"
+LANES = ("status", "express", "urgent", "normal", "bulk")
+HOUSEKEEPING = "housekeeping"
+
+
+def _transport(environment: Environment) -> dict[str, Any]:
+    if environment.broker_url:
+        return {"broker_url": environment.broker_url}
+    messages, control = (environment.data_dir / "broker" / name for name in ("messages", "control"))
+    for folder in (messages, control):
+        folder.mkdir(parents=True, exist_ok=True)
+    return {
+        "broker_url": "hub-files://localhost",
+        "broker_transport_options": {
+            "data_folder_in": str(messages),
+            "data_folder_out": str(messages),
+            "control_folder": str(control),
+            "polling_interval": 0.05,
+        },
+    }
+
+
+def queue(lane: str) -> str:
+    """The name of the queue that wakes the workers of `lane`."""
+    return f"hub.{lane}"
+
+
+environment = Environment.read(os.environ)
+app = Celery("exchange")
+app.conf.update(
+    **_transport(environment),
+    task_ignore_result=True,
+    task_acks_late=True,
+    task_default_queue=queue(HOUSEKEEPING),
+    task_default_queue_type="quorum",
+    task_queues=[
+        Queue(queue(name), queue_arguments={"x-queue-type": "quorum"}) for name in (*LANES, HOUSEKEEPING)
+    ],
+    worker_prefetch_multiplier=1,
+    worker_hijack_root_logger=False,
+    worker_send_task_events=False,
+    worker_enable_remote_control=False,
+    broker_connection_retry_on_startup=True,
+    timezone="Asia/Ho_Chi_Minh",
+    beat_schedule_filename=str(environment.data_dir / "celerybeat-schedule"),
+    beat_schedule={
+        "sweep": {
+            "task": "exchange.tasks.sweep",
+            "schedule": environment.sweep_seconds,
+            "options": {"expires": 30},
+        },
+        "clocks": {
+            "task": "exchange.tasks.look_at_clocks",
+            "schedule": 60,
+            "options": {"expires": 60},
+        },
+        "check_log": {
+            "task": "exchange.tasks.check_log",
+            "schedule": 60,
+            "options": {"expires": 60},
+        },
+    },
+)
+app.autodiscover_tasks(["exchange"])

@@ -1,0 +1,338 @@
+"""The front door: a package is checked, stored and given its deliveries, or refused and nothing changes.
+
+The order of the steps is that of docs/security.md; each line of `_check` is one of them.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+from hashlib import sha256
+from typing import Self
+
+import structlog
+from django.conf import settings
+from django.db import IntegrityError, transaction
+
+from agencies import directory
+from agencies.models import Agency, System
+from exchange import keys, lifecycle, log, matching, plan, routing, trust, vault, wake
+from exchange.envelope import package as envelope
+from exchange.envelope import signing, xml
+from exchange.envelope.codes import STATUS_CODES, Side
+from exchange.models import Delivery, Kind, Package, SignatureState
+from exchange.models.ids import uuid7
+from exchange.refusals import Problem, Refused
+
+_logger = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Acceptance:
+    """What the sender gets: the package with its deliveries, warnings, and the signed receipt."""
+
+    package: Package
+    deliveries: list[Delivery]
+    warnings: tuple[envelope.Note, ...]
+    receipt: log.Receipt
+    replayed: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Report:
+    """What intake would say to a package: every problem found, the warnings, the recipients."""
+
+    problems: tuple[Problem, ...]
+    warnings: tuple[envelope.Note, ...]
+    recipients: list[Agency]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Arrival:
+    """Bytes at the door: from which system (none when a person acts), on whose behalf, when."""
+
+    raw: bytes
+    sha256: str
+    system: System | None
+    actor: log.Actor
+    now: datetime
+
+    @classmethod
+    def of(cls, raw: bytes, *, system: System | None, actor: log.Actor, now: datetime) -> Self:
+        """`raw` with its digest."""
+        return cls(raw=raw, sha256=sha256(raw).hexdigest(), system=system, actor=actor, now=now)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Checked:
+    """A package that passed steps 0–8: who sent it, what the signature is worth, what it says."""
+
+    arrival: Arrival
+    sender: Agency
+    verdict: trust.Verdict
+    content: envelope.Package
+
+
+def accept(raw: bytes, *, system: System, actor: log.Actor, now: datetime) -> Acceptance:
+    """Take the package `raw` from `system`; the same bytes again give the stored acceptance.
+
+    Raises Refused with every problem found together; then nothing is stored but an event of the refusal.
+    """
+    arrival = Arrival.of(raw, system=system, actor=actor, now=now)
+    try:
+        sender, root = _sender(arrival, system)
+        return _replay(sender, arrival.sha256) or _admit(_check(arrival, system, sender, root))
+    except Refused as refused:
+        _note_refusal(refused, arrival)
+        raise
+
+
+def validate(raw: bytes, *, system: System, actor: log.Actor, now: datetime) -> Report:
+    """What `accept` would say, by the same rules; nothing is stored."""
+    arrival = Arrival.of(raw, system=system, actor=actor, now=now)
+    try:
+        sender, root = _sender(arrival, system)
+        if known := _replay(sender, arrival.sha256):
+            return Report(problems=(), warnings=(), recipients=[item.recipient for item in known.deliveries])
+        checked = _check(arrival, system, sender, root)
+        with transaction.atomic():
+            _, deliveries, warnings = _write(checked)
+            transaction.set_rollback(True)
+    except Refused as refused:
+        return Report(problems=refused.problems, warnings=(), recipients=[])
+    return Report(problems=(), warnings=warnings, recipients=[item.recipient for item in deliveries])
+
+
+def answer(
+    delivery: Delivery,
+    *,
+    code: str,
+    description: str,
+    staff: envelope.Staff | None,
+    at: datetime | None,
+    system: System,
+    actor: log.Actor,
+    now: datetime,
+) -> Acceptance:
+    """Build, seal and admit the status message `code` about `delivery`, for an agency that `system` serves.
+
+    The recipient answers (01–06, 15, 16); the sender takes back (13). Raises Refused.
+    """
+    meaning = STATUS_CODES.get(code)
+    if meaning is None:
+        raise Refused("status.unknown-code", status=code)
+    document = _document_of(delivery, code)
+    speaker = delivery.recipient if meaning.by is Side.RECIPIENT else document.sender
+    if not directory.may_send_for(system, speaker):
+        raise Refused("request.not-found")
+    concerned = document.sender_code if meaning.by is Side.RECIPIENT else delivery.recipient_code
+    content = envelope.status(
+        code,
+        sender=envelope.Organ(speaker.code, name=speaker.name),
+        answers=_response(document, concerned),
+        description=description,
+        staff=staff,
+        at=at or now,
+    )
+    return _speak_for(speaker, content, delivery, system=system, actor=actor, now=now)
+
+
+def withdraw(delivery: Delivery, *, reason: str, actor: log.Actor, now: datetime) -> Acceptance:
+    """A clerk of the sending agency takes `delivery` back: status 13, written and sealed by the hub.
+
+    The caller has checked that the clerk works for that agency. Raises Refused: status.not-allowed when
+    there is nothing to take back, signature.missing when the agency forbids that the hub signs for it.
+    """
+    document = _document_of(delivery, plan.TAKE_BACK)
+    content = envelope.status(
+        plan.TAKE_BACK,
+        sender=envelope.Organ(document.sender.code, name=document.sender.name),
+        answers=_response(document, delivery.recipient_code),
+        description=reason,
+        at=now,
+    )
+    return _speak_for(document.sender, content, delivery, system=None, actor=actor, now=now)
+
+
+def _document_of(delivery: Delivery, code: str) -> Package:
+    """What status `code` about `delivery` answers: its own document, or the one that it asks to give back."""
+    package = delivery.package
+    if package.kind == Kind.DOCUMENT:
+        return package
+    if package.status_code == plan.TAKE_BACK and package.about:
+        return package.about
+    raise Refused("status.not-allowed", status=code, current=f"a status ({package.status_code})")
+
+
+def _response(document: Package, organ: str) -> envelope.Response:
+    return envelope.Response(
+        organ_id=organ,
+        code=envelope.Code(document.number, document.notation),
+        promulgation_date=document.promulgated_on,
+        document_id=document.document_id,
+    )
+
+
+def _speak_for(
+    speaker: Agency,
+    content: envelope.Package,
+    about: Delivery,
+    *,
+    system: System | None,
+    actor: log.Actor,
+    now: datetime,
+) -> Acceptance:
+    """Write `content` for agency `speaker`, under the hub's own seal, and admit it."""
+    if speaker.suspended_at:
+        raise Refused("sender.suspended", organ=speaker.code)
+    if not speaker.hub_may_sign:
+        raise Refused("signature.missing")
+    seal = keys.seal()
+    raw = signing.sign(envelope.build(content), key=seal.key, certificate_chain=list(seal.certificates))
+    verdict = trust.Verdict(
+        state=SignatureState.BY_HUB,
+        content=xml.parse(raw),
+        fingerprint=keys.fingerprint(seal.certificates[0]),
+        signer=settings.ENVIRONMENT.name,
+    )
+    arrival = Arrival.of(raw, system=system, actor=actor, now=now)
+    checked = Checked(arrival=arrival, sender=speaker, verdict=verdict, content=content)
+    return _replay(speaker, arrival.sha256) or _admit(checked, about=about)
+
+
+# --- the steps ----------------------------------------------------------------------------------------
+
+
+def _sender(arrival: Arrival, system: System) -> tuple[Agency, xml.Element]:
+    """Steps 1–4 and 0: the gates, then the agency that `From` names, which must be one of this system."""
+    limit = system.max_bytes or settings.ENVIRONMENT.max_package_bytes
+    if len(arrival.raw) > limit:
+        raise Refused("package.too-large", size=len(arrival.raw), limit=limit)
+    root = xml.parse(arrival.raw)
+    code = envelope.read_sender(root)
+    agency = directory.agency_by_code(code, arrival.now)
+    if agency is None:
+        raise Refused("sender.not-registered", organ=code)
+    if not directory.may_send_for(system, agency):
+        raise Refused("sender.not-yours", organ=code)
+    if agency.suspended_at or system.suspended_at:
+        raise Refused("sender.suspended", organ=code)
+    return agency, root
+
+
+def _replay(sender: Agency, digest: str) -> Acceptance | None:
+    """The stored acceptance of the same bytes from the same sender."""
+    package = Package.objects.filter(sender=sender, sha256=digest).select_related("sender").first()
+    if package is None:
+        return None
+    return Acceptance(
+        package=package,
+        deliveries=list(package.deliveries.select_related("recipient").order_by("id")),
+        warnings=(),
+        receipt=log.acceptance_receipt(package),
+        replayed=True,
+    )
+
+
+def _check(arrival: Arrival, system: System, sender: Agency, root: xml.Element) -> Checked:
+    """Steps 5–8: the signature, then what was signed, then that its sender is who signed it."""
+    verdict = trust.judge(root, sender, system, arrival.now)
+    content = envelope.read(verdict.content, today=arrival.now.astimezone(envelope.VIETNAM).date())
+    if directory.agency_by_code(content.sender.organ_id, arrival.now) != sender:
+        raise Refused("sender.not-yours", organ=content.sender.organ_id)
+    return Checked(arrival=arrival, sender=sender, verdict=verdict, content=content)
+
+
+def _admit(checked: Checked, about: Delivery | None = None) -> Acceptance:
+    """Make the bytes durable, then write everything in one transaction and wake the workers."""
+    vault.put(checked.arrival.raw)
+    try:
+        with transaction.atomic(durable=True):
+            package, deliveries, warnings = _write(checked, about)
+            wake.after_commit(item.lane for item in deliveries if item.push)
+    except (IntegrityError, Refused):
+        # The same bytes may have come twice at once, and the other one was first.
+        if replayed := _replay(checked.sender, checked.arrival.sha256):
+            return replayed
+        raise
+    return Acceptance(
+        package=package,
+        deliveries=deliveries,
+        warnings=warnings,
+        receipt=log.acceptance_receipt(package),
+    )
+
+
+def _write(
+    checked: Checked, about: Delivery | None = None
+) -> tuple[Package, list[Delivery], tuple[envelope.Note, ...]]:
+    """Everything that acceptance writes; runs in the caller's transaction."""
+    arrival, content = checked.arrival, checked.content
+    package = _package(checked)
+    made = plan.make(
+        plan.Incoming(
+            package=package,
+            content=content,
+            cause=lifecycle.Cause(
+                message=str(package.id), actor=arrival.actor, now=arrival.now, text=_words(content)
+            ),
+            about=about,
+        )
+    )
+    package.about = made.about
+    routing.hold(made.deliveries)
+    named = tuple(str(item.id) for item in made.deliveries)
+    entry = log.Entry(row=package, event="SubmissionAcceptance", package=package, facts={"deliveries": named})
+    consigned = [log.Entry(row=item, event="ContentConsignment", package=package) for item in made.deliveries]
+    log.append([entry, *consigned], at=arrival.now, actor=arrival.actor)
+    package.save(force_insert=True)
+    Delivery.objects.bulk_create(made.deliveries)
+    return package, made.deliveries, (*checked.verdict.notes, *content.warnings, *made.warnings)
+
+
+def _package(checked: Checked) -> Package:
+    """The row of a checked package (not saved)."""
+    content, verdict = checked.content, checked.verdict
+    status = content.kind == "status"
+    code = content.response.code if status else content.code
+    return Package(
+        sha256=checked.arrival.sha256,
+        size=len(checked.arrival.raw),
+        kind=content.kind,
+        business_type="" if status else content.business_type,
+        status_code=content.status_code,
+        sender=checked.sender,
+        sender_code=content.sender.organ_id,
+        system=checked.arrival.system,
+        document_id=content.response.document_id[:500] if status else content.document_id,
+        number=code.number[:100] if code else "",
+        notation=code.notation[:100] if code else "",
+        code_folded=matching.fold_code(code.text)[:201] if code else "",
+        promulgated_on=content.response.promulgation_date if status else content.promulgation_date,
+        subject=content.description if status else content.subject,
+        type_name=content.document_type.name[:500],
+        priority=content.priority,
+        due_on=content.due_date,
+        signature_state=verdict.state,
+        signature_problem=verdict.problem,
+        signer_fingerprint=verdict.fingerprint,
+        signer=verdict.signer[:500],
+        accepted_at=checked.arrival.now,
+    )
+
+
+def _words(content: envelope.Package) -> str:
+    """What the sender says about it: the description of a status, the reason of a recall."""
+    return content.description if content.kind == "status" else content.business.reason
+
+
+def _note_refusal(refused: Refused, arrival: Arrival) -> None:
+    """A refusal is an event in a stream of its own, with the digest of the refused bytes."""
+    with transaction.atomic():
+        log.note(
+            uuid7(),
+            "SubmissionRejection",
+            actor=arrival.actor,
+            at=arrival.now,
+            reason=refused.code,
+            doc_sha256=arrival.sha256,
+        )
+    _logger.info("package_refused", code=refused.code, system=arrival.actor.id, sha256=arrival.sha256)

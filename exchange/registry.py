@@ -1,0 +1,378 @@
+"""Changes of the registry: the one place that calls `agencies.enrolment`.
+
+Each function is one transaction: the change, its event (`PolicyChange` in the stream of the agency or
+system), and whatever waits in the queue and follows the change. A change that is refused raises
+`EnrolmentError`, which speaks Vietnamese and English. `by` says who changes, when and why.
+"""
+
+import secrets
+from base64 import b64encode
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from hashlib import sha256
+from typing import Any, Unpack
+from uuid import UUID, uuid5
+
+from django.contrib.auth.base_user import AbstractBaseUser
+from django.db import transaction
+
+from agencies import enrolment
+from agencies.connections import SystemFacts
+from agencies.directory import Agency, Alias, Certificate, Credential, System, fold
+from agencies.enrolment import AgencyFacts, AliasSpec, EnrolmentError, ImportReport
+from exchange import keys, log, wake
+from exchange.models import Delivery, Lane
+
+__all__ = ["Change", "EnrolmentError", "ImportReport", "Registration"]
+
+DIRECTORY_STREAM = uuid5(UUID(int=0), "registry")
+"""The stream of changes that concern no single agency or system."""
+SCOPES = ("send", "receive", "directory")
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """Who changes the registry and when (aware); `why` is free text, kept apart from the event."""
+
+    actor: log.Actor
+    at: datetime
+    why: str = ""
+
+    def note(self, stream: UUID, what: str, *, reason: str = "", **facts: Any) -> None:
+        """Append the event that `what` was changed in the agency or system whose id is `stream`."""
+        code = reason or ("operator.stated" if self.why else "")
+        log.note(
+            stream,
+            "PolicyChange",
+            actor=self.actor,
+            at=self.at,
+            reason=code,
+            text=self.why,
+            what=what,
+            **{"target": str(stream), **facts},
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Registration:
+    """A registered system, and its secrets, readable this once; empty if it was registered already."""
+
+    system: System
+    client_id: str = ""
+    client_secret: str = ""
+    webhook_secret: str = ""
+    vxp_secret: str = ""
+
+
+# --- agencies -----------------------------------------------------------------------------------------
+
+
+@transaction.atomic
+def register_agency(
+    code: str, name: str, *, by: Change, aliases: Iterable[AliasSpec] = (), **facts: Any
+) -> Agency:
+    """Register an agency; the same facts again add the aliases that are missing. `facts`: AgencyFacts."""
+    known = Alias.objects.filter(agency__folded=fold(code)).count()
+    agency = enrolment.register_agency(code, name, aliases=aliases, at=by.at, **facts)
+    if agency.aliases.count() > known:
+        by.note(agency.id, "alias.added" if known else "agency.registered")
+    return agency
+
+
+@transaction.atomic
+def update_agency(agency: Agency, *, by: Change, **facts: Unpack[AgencyFacts]) -> None:
+    """Change what is said of `agency`."""
+    before = agency.updated_at
+    if enrolment.update_agency(agency, at=by.at, **facts).updated_at != before:
+        by.note(agency.id, "agency.changed")
+
+
+@transaction.atomic
+def rename_code(agency: Agency, code: str, *, by: Change, old_until: datetime | None = None) -> None:
+    """Make `code` the current code from now; the old one stays an alias, or until `old_until`."""
+    enrolment.rename_code(agency, code, by.at, old_until=old_until)
+    by.note(agency.id, "agency.renamed")
+
+
+@transaction.atomic
+def add_alias(agency: Agency, alias: AliasSpec, *, by: Change) -> None:
+    """Let the code in `alias` (code, from, until) mean `agency` too."""
+    enrolment.add_alias(agency, *alias, at=by.at)
+    by.note(agency.id, "alias.added")
+
+
+@transaction.atomic
+def close_alias(agency: Agency, code: str, *, by: Change) -> None:
+    """Let `code` stop meaning `agency`."""
+    enrolment.close_alias(agency, code, by.at)
+    by.note(agency.id, "alias.closed")
+
+
+@transaction.atomic
+def repoint_code(code: str, agency: Agency, *, by: Change) -> None:
+    """Let `code` mean `agency` from now, whoever had it before."""
+    enrolment.repoint_code(code, agency, by.at)
+    by.note(agency.id, "alias.repointed")
+
+
+@transaction.atomic
+def suspend_agency(agency: Agency, *, by: Change) -> None:
+    """Neither send for nor deliver to `agency`."""
+    enrolment.suspend_agency(agency, by.at)
+    by.note(agency.id, "agency.suspended")
+
+
+@transaction.atomic
+def resume_agency(agency: Agency, *, by: Change) -> None:
+    """End that."""
+    enrolment.resume_agency(agency, by.at)
+    by.note(agency.id, "agency.resumed")
+
+
+@transaction.atomic
+def move_agency(agency: Agency, system: System, *, by: Change, keep_sending: bool = False) -> None:
+    """Let `agency` receive through `system`; what waits for it goes along."""
+    enrolment.move_agency(agency, system, keep_sending=keep_sending, at=by.at)
+    by.note(agency.id, "agency.moved")
+    _redirect(agency, system, by.at)
+
+
+def import_agencies(lines: Iterable[str], *, by: Change) -> ImportReport:
+    """Register or update the agencies of a CSV file, all or none (see `enrolment.import_csv`).
+
+    One event for the whole file, with the SHA-256 of its lines.
+    """
+    digest = sha256()
+
+    def hashed() -> Iterator[str]:
+        for line in lines:
+            digest.update(line.encode())
+            yield line
+
+    with transaction.atomic():
+        report = enrolment.import_csv(hashed(), at=by.at)
+        if not report.errors and (report.created or report.updated):
+            by.note(DIRECTORY_STREAM, "directory.imported", digest=digest.hexdigest())
+    return report
+
+
+@transaction.atomic
+def join(user: AbstractBaseUser, agency: Agency, *, by: Change) -> None:
+    """Let `user` see and act for `agency`."""
+    if not agency.memberships.filter(user_id=user.pk).exists():
+        enrolment.join(user, agency)
+        by.note(agency.id, "member.joined", target=f"user:{user.pk}")
+
+
+@transaction.atomic
+def leave(user: AbstractBaseUser, agency: Agency, *, by: Change) -> None:
+    """End that."""
+    enrolment.leave(user, agency)
+    by.note(agency.id, "member.left", target=f"user:{user.pk}")
+
+
+# --- systems ------------------------------------------------------------------------------------------
+
+
+@transaction.atomic
+def register_system(
+    name: str,
+    *,
+    by: Change,
+    agencies: Iterable[Agency] = (),
+    scopes: Iterable[str] = SCOPES,
+    **facts: Unpack[SystemFacts],
+) -> Registration:
+    """Register a system that sends and receives for `agencies`, and issue its credential and secrets.
+
+    The same facts again return the system without secrets. Raises EnrolmentError: system.*,
+    agency.connected-elsewhere, credential.scope-unknown.
+    """
+    if System.objects.filter(name=" ".join(name.split())).exists():
+        known = enrolment.register_system(name, at=by.at, **facts)
+        _connect(agencies, known, by)
+        return Registration(system=known)
+    webhook = new_webhook_secret() if facts.get("callback_url") else ""
+    vxp = secrets.token_urlsafe(32) if facts.get("vxp_id") else ""
+    facts["webhook_secrets"], facts["vxp_secret"] = _encrypted(webhook), _encrypted(vxp)
+    system = enrolment.register_system(name, at=by.at, **facts)
+    client_id, client_secret = enrolment.issue_credential(system, scopes)
+    by.note(system.id, "system.registered")
+    _connect(agencies, system, by)
+    return Registration(
+        system=system,
+        client_id=client_id,
+        client_secret=client_secret,
+        webhook_secret=webhook,
+        vxp_secret=vxp,
+    )
+
+
+@transaction.atomic
+def update_system(system: System, *, by: Change, **facts: Unpack[SystemFacts]) -> None:
+    """Change what is said of `system`; with the way of delivery, what waits for it changes its way too."""
+    changed = [name for name, value in facts.items() if getattr(system, name) != value]
+    if not changed:
+        return
+    enrolment.update_system(system, **facts)
+    by.note(system.id, "system.changed")
+    if "delivery" in changed:
+        waiting = Delivery.objects.queued().filter(system=system)
+        if waiting.update(push=_pushed(system), due_at=by.at):
+            wake.after_commit(Lane.values)
+
+
+@transaction.atomic
+def permit_sending(system: System, agency: Agency, *, by: Change) -> None:
+    """Let `system` send for `agency`, besides the systems that already do."""
+    enrolment.permit_sending(system, agency)
+    by.note(system.id, "sending.permitted", target=str(agency.id))
+
+
+@transaction.atomic
+def forbid_sending(system: System, agency: Agency, *, by: Change) -> None:
+    """End that."""
+    enrolment.forbid_sending(system, agency)
+    by.note(system.id, "sending.forbidden", target=str(agency.id))
+
+
+@transaction.atomic
+def suspend_system(system: System, *, by: Change) -> None:
+    """Take nothing from and hand nothing to `system`."""
+    enrolment.suspend_system(system, by.at)
+    by.note(system.id, "system.suspended")
+
+
+@transaction.atomic
+def resume_system(system: System, *, by: Change) -> None:
+    """End a suspension."""
+    enrolment.resume_system(system, by.at)
+    by.note(system.id, "system.resumed")
+    wake.after_commit(Lane.values)
+
+
+@transaction.atomic
+def pause(system: System, *, by: Change, reason: str = "") -> None:
+    """Push nothing to `system` for now; `reason` is a code of the families operator and registry."""
+    if system.paused_at is None:
+        enrolment.pause_system(system, by.at)
+        by.note(system.id, "system.paused", reason=reason)
+
+
+@transaction.atomic
+def resume(system: System, *, by: Change) -> None:
+    """End a pause; what waited is tried at once."""
+    enrolment.unpause_system(system)
+    by.note(system.id, "system.unpaused")
+    Delivery.objects.queued().filter(system=system, push=True).update(due_at=by.at)
+    wake.after_commit(Lane.values)
+
+
+def pause_gone(system: UUID, *, now: datetime) -> None:
+    """Pause the system with this id, because its endpoint answered 410 Gone."""
+    pause(System.objects.get(pk=system), by=Change(log.HUB, now), reason="registry.endpoint-gone")
+
+
+# --- secrets and certificates -------------------------------------------------------------------------
+
+
+@transaction.atomic
+def issue_credential(system: System, *, by: Change, scopes: Iterable[str] = SCOPES) -> tuple[str, str]:
+    """One more (client id, secret) of `system`; the secret can be read only here."""
+    issued = enrolment.issue_credential(system, scopes)
+    by.note(system.id, "credential.issued", target=issued[0])
+    return issued
+
+
+@transaction.atomic
+def rotate_credential(system: System, overlap: timedelta, *, by: Change) -> tuple[str, str]:
+    """A new credential; the present ones work for `overlap` longer."""
+    issued = enrolment.rotate_credential(system, overlap, at=by.at)
+    by.note(system.id, "credential.rotated", target=issued[0])
+    return issued
+
+
+@transaction.atomic
+def revoke_credential(credential: Credential, *, by: Change) -> None:
+    """End a credential and its tokens."""
+    enrolment.revoke_credential(credential, by.at)
+    by.note(credential.system_id, "credential.revoked", target=credential.client_id)
+
+
+@transaction.atomic
+def replace_webhook_secret(system: System, *, by: Change) -> str:
+    """A new key under which pushes are signed, instead of all present ones."""
+    secret = new_webhook_secret()
+    enrolment.update_system(system, webhook_secrets=_encrypted(secret))
+    by.note(system.id, "webhook-secret.replaced")
+    return secret
+
+
+@transaction.atomic
+def replace_vxp_secret(system: System, *, by: Change) -> str:
+    """A new secret of the system's account on the VXP face, instead of the present one."""
+    secret = secrets.token_urlsafe(32)
+    enrolment.update_system(system, vxp_secret=_encrypted(secret))
+    by.note(system.id, "vxp-secret.replaced")
+    return secret
+
+
+@transaction.atomic
+def add_certificate(agency: Agency, pem_or_der: bytes, *, by: Change) -> Certificate:
+    """Register one signing certificate for `agency`; the same again changes nothing."""
+    certificate = enrolment.add_certificate(agency, pem_or_der, at=by.at)
+    if certificate.registered_at == by.at:
+        by.note(agency.id, "certificate.added", digest=certificate.fingerprint)
+    return certificate
+
+
+@transaction.atomic
+def revoke_certificate(certificate: Certificate, *, by: Change) -> None:
+    """Accept no signature of `certificate` from now; `by.why` is the reason and must be given."""
+    enrolment.revoke_certificate(certificate, by.at, by.why)
+    by.note(
+        certificate.agency_id,
+        "certificate.revoked",
+        reason="certificate.revoked",
+        digest=certificate.fingerprint,
+    )
+
+
+@transaction.atomic
+def store_crl(crl: bytes, issuer: bytes, *, by: Change) -> bool:
+    """Keep the revocation list `crl` of the authority with certificate `issuer`; False if it is not newer."""
+    stored = enrolment.store_crl(crl, issuer, at=by.at)
+    if stored.stored_at != by.at:
+        return False
+    by.note(DIRECTORY_STREAM, "crl.stored", digest=sha256(bytes(stored.der)).hexdigest())
+    return True
+
+
+def new_webhook_secret() -> str:
+    """A random key in the form of Standard Webhooks."""
+    return f"whsec_{b64encode(secrets.token_bytes(32)).decode()}"
+
+
+def _encrypted(secret: str) -> bytes:
+    return keys.encrypt(secret.encode()) if secret else b""
+
+
+def _pushed(system: System) -> bool:
+    return system.delivery == System.Delivery.PUSH
+
+
+def _connect(agencies: Iterable[Agency], system: System, by: Change) -> None:
+    for agency in agencies:
+        connected = agency.receives_through_id == system.id
+        enrolment.connect_agency(agency, system, at=by.at)
+        if not connected:
+            by.note(agency.id, "agency.connected")
+            _redirect(agency, system, by.at)
+
+
+def _redirect(agency: Agency, system: System, at: datetime) -> None:
+    """Let what waits for `agency` wait for `system`: deliveries belong to the agency."""
+    waiting = Delivery.objects.queued().filter(recipient=agency).exclude(system=system)
+    if waiting.update(system=system, push=_pushed(system), due_at=at):
+        wake.after_commit(Lane.values)

@@ -1,0 +1,223 @@
+"""Django settings, computed from the environment only (see `environment.py`); no module per environment."""
+
+import contextlib
+import os
+import secrets
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+from exchange.environment import Environment
+
+ENVIRONMENT = Environment.read(os.environ)
+BASE_DIR = Path(__file__).resolve().parent.parent
+
+
+def _secret_key(environment: Environment) -> str:
+    """The configured key, or in an embedded hub one that is made on the first start and kept."""
+    if environment.secret_key:
+        return environment.secret_key
+    path = environment.keys / "django-secret-key"
+    if not path.exists():
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        temporary = path.with_suffix(f".{secrets.token_hex(8)}")
+        handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(handle, "w") as file:
+            file.write(secrets.token_urlsafe(48))
+        with contextlib.suppress(FileExistsError):
+            os.link(temporary, path)  # of several starting processes the first one wins
+        temporary.unlink()
+    return path.read_text(encoding="utf-8")
+
+
+def _database(environment: Environment) -> dict[str, Any]:
+    if not environment.database_url:
+        environment.data_dir.mkdir(parents=True, exist_ok=True)
+        return {
+            "ENGINE": "django.db.backends.sqlite3",
+            "TEST": {"NAME": environment.data_dir / "test.sqlite3"},
+            "NAME": environment.data_dir / "hub.sqlite3",
+            "OPTIONS": {
+                "transaction_mode": "IMMEDIATE",
+                "timeout": 20,
+                # FULL: a receipt must not be given for a commit that a power cut can undo.
+                "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA cache_size=-8000",
+            },
+        }
+    url = urlsplit(environment.database_url)
+    return {
+        "ENGINE": "django.db.backends.postgresql",
+        "NAME": url.path.lstrip("/"),
+        "USER": unquote(url.username or ""),
+        "PASSWORD": unquote(url.password or ""),
+        "HOST": url.hostname or "",
+        "PORT": url.port or "",
+        "CONN_MAX_AGE": 300,
+        "CONN_HEALTH_CHECKS": True,
+    }
+
+
+SECRET_KEY = _secret_key(ENVIRONMENT)
+DEBUG = ENVIRONMENT.debug
+ALLOWED_HOSTS = [
+    urlsplit(ENVIRONMENT.base_url).hostname or "localhost",
+    "127.0.0.1",
+    "localhost",
+    *ENVIRONMENT.allowed_hosts,
+]
+CSRF_TRUSTED_ORIGINS = [ENVIRONMENT.base_url]
+ROOT_URLCONF = "exchange.urls"
+WSGI_APPLICATION = "exchange.wsgi.application"
+DATABASES = {"default": _database(ENVIRONMENT)}
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+
+INSTALLED_APPS = [
+    "unfold",
+    "django.contrib.admin",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "django.contrib.staticfiles",
+    "rest_framework",
+    "django_filters",
+    "drf_spectacular",
+    "drf_spectacular_sidecar",
+    "agencies",
+    "oauth2_provider",
+    "exchange",
+]
+
+MIDDLEWARE = [
+    "django.middleware.security.SecurityMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "exchange.api.request_id.RequestIdMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "exchange.admin.language.LanguageMiddleware",
+    "exchange.api.nul.NulMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+]
+
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [BASE_DIR / "exchange" / "templates"],
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ]
+        },
+    }
+]
+
+STATIC_URL = "static/"
+# The files of the installed packages are served from where they lie: no collecting step, no outside host.
+WHITENOISE_USE_FINDERS = True
+WHITENOISE_AUTOREFRESH = DEBUG
+
+# The mail server of the installation; without one, e-mail goes nowhere.
+_MAIL = urlsplit(ENVIRONMENT.email_url)
+EMAIL_BACKEND = f"django.core.mail.backends.{'smtp' if ENVIRONMENT.email_url else 'dummy'}.EmailBackend"
+EMAIL_HOST = _MAIL.hostname or "localhost"
+EMAIL_PORT = _MAIL.port or {"smtps": 465, "smtp+tls": 587}.get(_MAIL.scheme, 25)
+EMAIL_HOST_USER = unquote(_MAIL.username or "")
+EMAIL_HOST_PASSWORD = unquote(_MAIL.password or "")
+EMAIL_USE_SSL = _MAIL.scheme == "smtps"
+EMAIL_USE_TLS = _MAIL.scheme == "smtp+tls"
+EMAIL_TIMEOUT = 10
+EMAIL_SUBJECT_PREFIX = ""
+DEFAULT_FROM_EMAIL = (
+    ENVIRONMENT.email_from or f"truc@{urlsplit(ENVIRONMENT.base_url).hostname or 'localhost'}"
+)
+
+LANGUAGE_CODE = "vi"
+LANGUAGES = [("vi", "Tiếng Việt"), ("en", "English")]
+TIME_ZONE = "Asia/Ho_Chi_Minh"
+USE_TZ = True
+FORMAT_MODULE_PATH = "exchange.formats"
+
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},
+    {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator", "OPTIONS": {"min_length": 12}},
+    {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
+]
+PASSWORD_HASHERS = [
+    "django.contrib.auth.hashers.PBKDF2PasswordHasher",
+    "agencies.hashers.CredentialHasher",
+]
+LOGIN_URL = "admin:login"
+LOGIN_REDIRECT_URL = "admin:index"
+SECURE = ENVIRONMENT.base_url.startswith("https://")
+SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = SECURE
+SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if SECURE else None
+SECURE_HSTS_SECONDS = 31_536_000 if SECURE else 0
+SECURE_REFERRER_POLICY = "same-origin"
+X_FRAME_OPTIONS = "DENY"
+
+OAUTH2_PROVIDER_APPLICATION_MODEL = "agencies.Credential"
+OAUTH2_PROVIDER = {
+    "SCOPES": {
+        "send": "Send packages",
+        "receive": "Receive packages and answer them",
+        "directory": "Read the directory of agencies",
+        "audit": "Read the log",
+    },
+    "DEFAULT_SCOPES": ["send", "receive", "directory"],
+    "ACCESS_TOKEN_EXPIRE_SECONDS": ENVIRONMENT.token_seconds,
+    # Knows no other grant, so asks for no user's password.
+    "OAUTH2_SERVER_CLASS": "oauthlib.oauth2.BackendApplicationServer",
+    "OAUTH2_VALIDATOR_CLASS": "exchange.api.oauth.CredentialValidator",
+    "CLIENT_SECRET_HASHER": "credential_hmac_sha256",
+    "COMPLIANT_BCP_RFC9700_TOKEN_STORAGE": True,  # a stolen database gives no tokens away
+}
+
+REST_FRAMEWORK = {
+    "DEFAULT_AUTHENTICATION_CLASSES": ["exchange.api.authentication.TokenAuthentication"],
+    "DEFAULT_PERMISSION_CLASSES": ["exchange.api.authentication.HasScope"],
+    "DEFAULT_PARSER_CLASSES": ["rest_framework.parsers.JSONParser"],
+    "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
+    "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
+    "DEFAULT_FILTER_BACKENDS": ["django_filters.rest_framework.DjangoFilterBackend"],
+    "EXCEPTION_HANDLER": "exchange.api.problems.exception_handler",
+    "UNAUTHENTICATED_USER": None,
+    "TEST_REQUEST_DEFAULT_FORMAT": "json",
+}
+
+SPECTACULAR_SETTINGS = {
+    "TITLE": "Document exchange hub",
+    "VERSION": "1",
+    "OAS_VERSION": "3.1.0",
+    "SERVE_INCLUDE_SCHEMA": False,
+    "SWAGGER_UI_DIST": "SIDECAR",
+    "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
+    "SERVE_AUTHENTICATION": [],
+    "SERVE_PERMISSIONS": [],
+}
+
+UNFOLD = {
+    "SITE_TITLE": ENVIRONMENT.name,
+    "SITE_HEADER": ENVIRONMENT.name,
+    "SITE_SYMBOL": "swap_horiz",
+    "SHOW_LANGUAGES": False,
+    "SHOW_HISTORY": False,
+    "SHOW_VIEW_ON_SITE": False,
+    "SIDEBAR": {"show_search": False, "navigation": "exchange.admin.navigation.sidebar"},
+}
+
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {
+        "lines": {"()": "exchange.logs.formatter", "as_json": ENVIRONMENT.log_json},
+    },
+    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "lines"}},
+    "root": {"handlers": ["console"], "level": "INFO"},
+    "loggers": {"django.request": {"level": "ERROR"}, "celery.redirected": {"level": "WARNING"}},
+}

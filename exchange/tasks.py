@@ -1,0 +1,38 @@
+"""Celery entry points: a message means "there is work in this lane", not "send this one"."""
+
+from datetime import UTC, datetime
+
+from exchange import clocks, delivery, feed, registry, statistics, wake
+from exchange.audit import run as audit
+from exchange.celery import app
+
+
+@app.task(name="exchange.tasks.deliver")
+def deliver(lane: int) -> None:
+    """Push everything due in one lane; an endpoint that answered 410 is paused."""
+    for system in delivery.push_lane(lane):
+        registry.pause_gone(system, now=datetime.now(UTC))
+
+
+@app.task(name="exchange.tasks.sweep")
+def sweep() -> None:
+    """Expire what is late, wake the lanes in which something was forgotten, bring feed and counters up."""
+    now = datetime.now(UTC)
+    delivery.expire(now)
+    wake.lanes_now(delivery.due_lanes(now))
+    feed.publish()
+    statistics.fold()
+
+
+@app.task(name="exchange.tasks.look_at_clocks")
+def look_at_clocks() -> None:
+    """Remind recipients that have not confirmed in time, warn senders of what expires soon."""
+    now = datetime.now(UTC)
+    clocks.remind(now)
+    clocks.warn(now)
+
+
+@app.task(name="exchange.tasks.check_log")
+def check_log() -> None:
+    """Check what entered the log since the last check; findings are stored, logged and shown."""
+    audit.check(datetime.now(UTC), full=False)

@@ -1,0 +1,22 @@
+"""Every address of the hub."""
+
+from django.contrib import admin
+from django.urls import include, path
+from django.views.generic import RedirectView
+
+from exchange.api import health
+
+urlpatterns = [
+    path("", RedirectView.as_view(pattern_name="admin:index")),
+    path("api/v1/", include("exchange.api.urls")),
+    path("oauth/", include("exchange.api.oauth_urls")),
+    path("healthz", health.live, name="healthz"),
+    path("readyz", health.ready, name="readyz"),
+    path("i18n/", include("django.conf.urls.i18n")),
+    path("admin/", admin.site.urls),
+]
+
+handler400 = "exchange.api.problems.bad_request"
+handler403 = "exchange.api.problems.permission_denied"
+handler404 = "exchange.api.problems.not_found"
+handler500 = "exchange.api.problems.server_error"

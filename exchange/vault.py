@@ -1,0 +1,88 @@
+"""The bytes of packages: content-addressed by SHA-256, durable before the commit that names them.
+
+A file is written under a temporary name, flushed to the disk, renamed, and its directory flushed; so a
+name in the vault always stands for complete bytes, and a crash leaves at most an unnamed leftover.
+"""
+
+import hashlib
+import os
+import re
+import secrets
+from pathlib import Path
+from typing import BinaryIO
+
+from django.conf import settings
+
+_DIGEST = re.compile(r"[0-9a-f]{64}")
+
+
+class Missing(Exception):
+    """The vault has no bytes under a digest that a row names: an incident for the operator."""
+
+
+def path_of(sha256: str) -> Path:
+    """Where the bytes of `sha256` (lower-case hex) stand; two levels keep directories small."""
+    if not _DIGEST.fullmatch(sha256):
+        raise ValueError(f"not a SHA-256 in hex: {sha256!r}")
+    root: Path = settings.ENVIRONMENT.vault
+    return root / sha256[:2] / sha256[2:4] / sha256
+
+
+def put(raw: bytes) -> str:
+    """Store `raw` durably and return its SHA-256 in hex; storing the same bytes again costs nothing."""
+    sha256 = hashlib.sha256(raw).hexdigest()
+    path = path_of(sha256)
+    if not _complete(path, len(raw)):
+        _write(path, raw)
+    return sha256
+
+
+def open_bytes(sha256: str) -> BinaryIO:
+    """The bytes of `sha256` as a readable file; raises Missing."""
+    try:
+        return path_of(sha256).open("rb")
+    except FileNotFoundError as error:
+        raise Missing(sha256) from error
+
+
+def get(sha256: str) -> bytes:
+    """The bytes of `sha256`; raises Missing."""
+    with open_bytes(sha256) as file:
+        return file.read()
+
+
+def _complete(path: Path, size: int) -> bool:
+    try:
+        return path.stat().st_size == size
+    except FileNotFoundError:
+        return False
+
+
+def _write(path: Path, raw: bytes) -> None:
+    created = _make_directories(path.parent)
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
+    try:
+        with temporary.open("xb") as file:
+            file.write(raw)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.rename(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+    for directory in (path.parent, *created):
+        _flush_directory(directory)
+
+
+def _make_directories(directory: Path) -> list[Path]:
+    """Create `directory`; returns the directories that got a new entry and must be flushed too."""
+    missing = [parent for parent in (directory, *directory.parents) if not parent.exists()]
+    directory.mkdir(parents=True, exist_ok=True, mode=0o750)
+    return [path.parent for path in missing]
+
+
+def _flush_directory(directory: Path) -> None:
+    handle = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

@@ -1,0 +1,32 @@
+"""Wake the delivery workers by task name, so that the stages need not know the tasks.
+
+A wake-up that is lost costs seconds, never a delivery: the sweep finds whatever was forgotten. That is
+why a broker that cannot be reached is logged here and refuses nothing.
+"""
+
+from collections.abc import Iterable
+from functools import partial
+
+import structlog
+from django.db import transaction
+from kombu.exceptions import OperationalError
+
+from exchange.celery import LANES, app, queue
+
+log = structlog.get_logger(__name__)
+
+
+def after_commit(lanes: Iterable[int]) -> None:
+    """When the running transaction has committed, wake the workers of `lanes`."""
+    transaction.on_commit(partial(lanes_now, frozenset(lanes)))
+
+
+def lanes_now(lanes: Iterable[int]) -> None:
+    """Wake the workers of `lanes` now."""
+    for lane in sorted(lanes):
+        try:
+            app.send_task(
+                "exchange.tasks.deliver", args=[lane], queue=queue(LANES[lane]), retry=False, expires=60
+            )
+        except (OperationalError, OSError) as error:
+            log.warning("wake_up_lost", lane=LANES[lane], error=str(error))

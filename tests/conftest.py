@@ -1,0 +1,117 @@
+"""What tests share: the small city of `tests/world.py`, and a database that can be emptied."""
+
+import copy
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+from django.apps import apps
+from django.conf import settings
+from django.db import connection
+from django.db.models import Model
+from django.test import TransactionTestCase
+
+from exchange import keys as hub_keys
+from exchange.models import guards
+from tests import environment, world
+from tests.world import Keys, World
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """What needs PostgreSQL's locks runs in the production pass; the embedded pass does not list it."""
+    if environment.PRODUCTION:
+        return
+    needless = [item for item in items if item.get_closest_marker("postgresql")]
+    if needless:
+        config.hook.pytest_deselected(items=needless)
+        items[:] = [item for item in items if item not in needless]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _emptying_lifts_the_guards() -> Iterator[None]:
+    """Tests with real commits empty the tables afterwards, which the guards rightly refuse."""
+    case: Any = TransactionTestCase
+    emptied = case._fixture_teardown
+
+    def teardown(self: TransactionTestCase) -> None:
+        guards.remove(connection)
+        emptied(self)
+        guards.install(connection)
+
+    case._fixture_teardown = teardown
+    yield
+    case._fixture_teardown = emptied
+
+
+@pytest.fixture(scope="session")
+def keys() -> Keys:
+    """Throw-away keys, and their authority in the trust store."""
+    hub_keys.make_missing()
+    made = Keys.make()
+    made.authority.save(environment.DIRECTORY / "trust", "root")
+    (environment.DIRECTORY / "trust" / "root.key.pem").unlink()
+    return made
+
+
+@dataclass(slots=True)
+class Snapshot:
+    """What registering the city writes, to be written again at once: registering takes half a second."""
+
+    rows: list[list[Model]] = field(default_factory=list)
+    city: World | None = None
+
+    def take(self, build: Callable[[], World]) -> World:
+        """Build the city and remember every row that it added."""
+        before = {model: set(model._base_manager.values_list("pk", flat=True)) for model in self._models()}
+        self.city = build()
+        for model, known in before.items():
+            if added := list(model._base_manager.exclude(pk__in=known).order_by("pk")):
+                self.rows.append(added)
+        return copy.deepcopy(self.city)
+
+    def restore(self) -> World:
+        """Write the rows again."""
+        for added in self.rows:
+            type(added[0])._base_manager.bulk_create(added)
+        return copy.deepcopy(self.city)  # type: ignore[return-value]
+
+    @staticmethod
+    def _models() -> list[type[Model]]:
+        labels = ("agencies", "exchange")
+        return [
+            model for model in apps.get_models(include_auto_created=True) if model._meta.app_label in labels
+        ]
+
+
+@pytest.fixture
+def fresh_signer(keys: Keys) -> Iterator[None]:
+    """A signer that remembers no log, and only the first keys: as new as the database of the test."""
+
+    def forget() -> None:
+        directory = settings.ENVIRONMENT.keys
+        for pattern in ("log.signed", "seal-*.pem", "log-*.key"):
+            for path in directory.glob(pattern):
+                path.unlink()
+
+    forget()
+    yield
+    forget()
+
+
+@pytest.fixture(scope="session")
+def snapshot() -> Snapshot:
+    """The rows of the small city, once they were made."""
+    return Snapshot()
+
+
+@pytest.fixture
+def hub(db: None, keys: Keys, fresh_signer: None, snapshot: Snapshot) -> World:
+    """The small city, registered; everything is rolled back after the test."""
+    return snapshot.restore() if snapshot.rows else snapshot.take(lambda: world.build(keys))
+
+
+@pytest.fixture
+def live_hub(transactional_db: None, keys: Keys, fresh_signer: None) -> World:
+    """The small city with real commits, for tests about locks, threads and wake-ups."""
+    return world.build(keys)
