@@ -1,0 +1,36 @@
+"""The pages of clerks, auditors, operators and registrars: look, and ask a stage to act; never edit.
+
+Every row is fetched through `scope.visible`. Imported by Django's admin autodiscovery.
+"""
+
+from typing import NoReturn
+
+from django.apps import apps
+from django.contrib import admin
+from django.db.models import Model
+from django.http import Http404, HttpRequest
+from django.urls import URLPattern, path
+from django.utils.translation import gettext_lazy as _
+
+from agencies.models import Credential
+from exchange.admin import deliveries, events, packages, people, registry
+
+__all__ = ["deliveries", "events", "packages", "people", "registry"]
+
+
+def _nothing(request: HttpRequest, **kwargs: str) -> NoReturn:
+    raise Http404
+
+
+def _blocked() -> list[URLPattern]:
+    """Django's “view on site” fetches any row of any table by its id, outside the scope."""
+    return [path("r/<path:content_type_id>/<path:object_id>/", admin.site.admin_view(_nothing))]
+
+
+# The pages that come with the OAuth library show tokens and let one edit credentials.
+_oauth: list[type[Model]] = [Credential, *apps.get_app_config("oauth2_provider").get_models()]
+for _model in _oauth:
+    if admin.site.is_registered(_model):
+        admin.site.unregister(_model)
+admin.site.index_title = _("Tổng quan")
+vars(admin.site)["extra_urls"] = _blocked  # unfold's hook for addresses that come first

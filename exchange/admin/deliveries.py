@@ -1,0 +1,164 @@
+"""Deliveries: one package on its way to one recipient, with every attempt."""
+
+from typing import Any
+
+from django.contrib import admin
+from django.db.models import Q, QuerySet
+from django.http import HttpRequest
+from django.utils.translation import gettext_lazy as _
+
+from agencies.search import fold_text
+from exchange.admin.base import RecordAdmin
+from exchange.admin.events import timeline
+from exchange.admin.looks import (
+    ANSWER_TONES,
+    OUTCOME_TONES,
+    REQUEST_TONES,
+    STATE_TONES,
+    Column,
+    Table,
+    badge,
+    link,
+    may_view,
+    shown,
+    shows,
+    table_of,
+)
+from exchange.admin.scope import sees_connection, sees_content
+from exchange.matching import fold_code
+from exchange.models import Attempt, Delivery, Event, Package, Request
+
+
+@admin.register(Delivery)
+class DeliveryAdmin(RecordAdmin):
+    """Deliveries; what the document says is shown only to those who read documents."""
+
+    list_filter = ("state", "answer", "request_state", "lane")
+    list_select_related = ("recipient", "system", "package__sender")
+    search_fields = ("recipient_code",)
+    search_help_text = _("Nơi nhận, mã nơi nhận, số/ký hiệu")
+
+    def get_list_display(self, request: HttpRequest) -> tuple[str, ...]:
+        """The columns that fit the person."""
+        content = ("document", "sender_name") if sees_content(request) else ()
+        return (
+            "recipient_name",
+            *content,
+            "state_words",
+            "answer_words",
+            "system_name",
+            "attempts",
+            "queued_at",
+        )
+
+    def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
+        """The fields that fit the person."""
+        content = ("document", "sender_name") if sees_content(request) else ()
+        times = ("queued_at", "due_at", "served_at", "handed_over_at", "answered_at", "expires_at")
+        return (
+            (None, {"fields": ("state_words", "answer_words", "request_words", "recipient_name", *content)}),
+            (_("Thời gian"), {"fields": times}),
+            (
+                _("Cách giao"),
+                {"fields": ("system_name", "push", "recipient_code", "rank", "lane", "attempts")},
+            ),
+        )
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[Delivery], search_term: str
+    ) -> tuple[QuerySet[Delivery], bool]:
+        """By recipient; by the code of the document for those who read documents."""
+        term = search_term.strip()
+        if not term:
+            return queryset, False
+        found = Q(recipient_code__iexact=term) | Q(recipient__search_text__contains=fold_text(term))
+        if sees_content(request):
+            found |= Q(package__code_folded__contains=fold_code(term))
+        return queryset.filter(found), False
+
+    def heading(self, obj: Delivery) -> str:
+        """Named by its recipient."""
+        return str(_("Lượt gửi tới %(name)s") % {"name": obj.recipient.name})
+
+    def tables(self, request: HttpRequest, obj: Delivery) -> list[Table]:
+        """The document for its readers, every attempt, and for readers of the log what happened."""
+        tables = [_attempts(request, obj)]
+        if may_view(request, Package):
+            tables.insert(0, _document(request, obj))
+        if may_view(request, Event):
+            tables.append(timeline(request, Event.objects.filter(stream=obj.stream)))
+        return tables
+
+    @shows(_("nơi nhận"))
+    def recipient_name(self, delivery: Delivery) -> str:
+        """The name of the recipient."""
+        return delivery.recipient.name
+
+    @shows(_("văn bản"))
+    def document(self, delivery: Delivery) -> str:
+        """Number and notation of the document."""
+        return str(delivery.package)
+
+    @shows(_("nơi gửi"))
+    def sender_name(self, delivery: Delivery) -> str:
+        """The name of the sender."""
+        return delivery.package.sender.name
+
+    @shows(_("trạng thái chuyển"))
+    def state_words(self, delivery: Delivery) -> str:
+        """Where the bytes are."""
+        return badge(delivery.state, delivery.get_state_display(), STATE_TONES)
+
+    @shows(_("trả lời"))
+    def answer_words(self, delivery: Delivery) -> str:
+        """What the recipient said."""
+        return badge(delivery.answer, delivery.get_answer_display(), ANSWER_TONES)
+
+    @shows(_("đề nghị của nơi gửi"))
+    def request_words(self, delivery: Delivery) -> str:
+        """What the sender asks, and what became of it."""
+        asked, became = delivery.get_request_display(), delivery.get_request_state_display()
+        told = asked if delivery.request == Request.NONE else f"{asked}: {became}"
+        return badge(delivery.request_state, told, REQUEST_TONES)
+
+    @shows(_("hệ thống"))
+    def system_name(self, delivery: Delivery) -> str:
+        """The system that receives for the recipient."""
+        return delivery.system.name
+
+
+def _document(request: HttpRequest, delivery: Delivery) -> Table:
+    return table_of(
+        request,
+        _("Văn bản"),
+        Package.objects.filter(pk=delivery.package_id).select_related("sender"),
+        (
+            (_("số/ký hiệu"), lambda row: link(request, row)),
+            (_("trích yếu"), lambda row: row.subject),
+            (_("nơi gửi"), lambda row: row.sender.name),
+            (_("trục nhận lúc"), lambda row: row.accepted_at),
+        ),
+    )
+
+
+def _attempts(request: HttpRequest, delivery: Delivery) -> Table:
+    address, words = _connection() if sees_connection(request, delivery) else ((), ())
+    return table_of(
+        request,
+        _("Các lần gửi"),
+        Attempt.objects.filter(delivery=delivery).order_by("-number"),
+        (
+            (_("lần thứ"), lambda row: row.number),
+            *address,
+            (_("bắt đầu"), lambda row: row.started_at),
+            (_("kết thúc"), lambda row: shown(row.finished_at)),
+            (_("kết quả"), lambda row: badge(row.outcome, row.get_outcome_display(), OUTCOME_TONES)),
+            (_("mã HTTP"), lambda row: row.http_status),
+            *words,
+        ),
+    )
+
+
+def _connection() -> tuple[tuple[Column[Attempt], ...], tuple[Column[Attempt], ...]]:
+    """The columns with the address of the recipient's system, and with what it answered."""
+    return ((_("gửi tới"), lambda row: row.url),), ((_("nơi nhận trả lời"), lambda row: row.detail),)

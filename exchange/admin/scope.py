@@ -1,0 +1,89 @@
+"""Who sees what: the one function through which every page of the admin fetches its rows.
+
+Permissions decide which kinds of record a person may open at all; this decides which of them exist for
+that person. What is outside the scope is not found (404), never forbidden.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
+
+from django.db.models import Model, Q, QuerySet
+from django.http import HttpRequest
+
+from agencies.models import Agency, Alias, Certificate, Credential, Membership, RevocationList, System
+from exchange.models import Attempt, Delivery, Event, Package
+
+READ_ALL = "exchange.read_all"
+WATCH_DELIVERIES = "exchange.watch_deliveries"
+READ_PACKAGES = "exchange.view_package"
+
+# The registry is the same for everybody who may open it.
+_WHOLE = frozenset({Agency, Alias, Certificate, Credential, Membership, RevocationList, System})
+
+Row = TypeVar("Row", bound=Model)
+
+
+def visible(request: HttpRequest, queryset: QuerySet[Row]) -> QuerySet[Row]:
+    """The rows of `queryset` that the person behind `request` may see.
+
+    Auditors (permission `read_all`) see everything; others only what their agencies sent or received.
+    The sender sees every delivery of its package, a recipient its own one only. Raises KeyError for a kind
+    of row without a rule: a new page must say who may see it.
+    """
+    model: type[Model] = queryset.model
+    if model in _WHOLE:
+        return queryset
+    narrow = _RULES[model]
+    return queryset if request.user.has_perm(READ_ALL) else narrow(request, queryset)
+
+
+def sees_content(request: HttpRequest) -> bool:
+    """Whether the person reads documents; an operator sees that deliveries move, not what they carry."""
+    return request.user.has_perm(READ_PACKAGES)
+
+
+def own_agencies(request: HttpRequest) -> QuerySet[Agency]:
+    """The agencies that the person works for."""
+    return Agency.objects.filter(memberships__user=request.user.pk)
+
+
+def sees_connection(request: HttpRequest, delivery: Delivery) -> bool:
+    """Whether the person may see where the recipient's system stands and what it said: not the sender."""
+    if request.user.has_perm(READ_ALL) or request.user.has_perm(WATCH_DELIVERIES):
+        return True
+    return own_agencies(request).filter(pk=delivery.recipient_id).exists()
+
+
+def _packages(request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+    # By id: `visible_to` joins and needs DISTINCT, which would sort whole rows.
+    return queryset.filter(pk__in=Package.objects.visible_to(own_agencies(request)).order_by().values("pk"))
+
+
+def _deliveries(request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+    # Whoever may read documents is held to those of the own agencies, even when also an operator.
+    if request.user.has_perm(WATCH_DELIVERIES) and not sees_content(request):
+        return queryset
+    return queryset.filter(pk__in=Delivery.objects.visible_to(own_agencies(request)).order_by().values("pk"))
+
+
+def _attempts(request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+    return queryset.filter(delivery__in=_ids(_deliveries(request, Delivery.objects.all())))
+
+
+def _events(request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+    """Events of one's own deliveries, and of packages as such; not those about other recipients."""
+    deliveries = _ids(_deliveries(request, Delivery.objects.all()))
+    packages = _ids(_packages(request, Package.objects.all()))
+    return queryset.filter(Q(delivery__in=deliveries) | Q(delivery=None, package__in=packages))
+
+
+def _ids(queryset: QuerySet[Any]) -> QuerySet[Any, Any]:
+    return queryset.order_by().values("pk")
+
+
+_RULES: Mapping[type[Model], Callable[[HttpRequest, QuerySet[Any]], QuerySet[Any]]] = {
+    Package: _packages,
+    Delivery: _deliveries,
+    Attempt: _attempts,
+    Event: _events,
+}
