@@ -1,0 +1,69 @@
+# A fresh machine needs Python 3.11 or newer with its venv module, and make. Everything else is installed here.
+.DEFAULT_GOAL := help
+.PHONY: help demo run test lint lock verifier
+
+PORT ?= 8000
+# The first Python that is new enough; where there is none, plain python3, so that the check below can say why not.
+PYTHON ?= $(or $(shell for python in python3 python3.14 python3.13 python3.12 python3.11; do \
+	$$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$python && break; done),python3)
+BIN := .venv/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check -qq
+
+help: ## Liệt kê các lệnh / list the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-6s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+demo: .venv/requirements.txt ## Chạy trục thử với các cơ quan mô phỏng (PORT=8000) / a demo hub with simulated agencies
+	@exec env PORT=$(PORT) $(BIN)/python -m fixtures.demo
+
+run: .venv/requirements.txt ## Chạy trục theo các biến HUB_* / the hub with the settings of the environment
+	@$(BIN)/python manage.py migrate --noinput --verbosity 0
+	@exec $(BIN)/python manage.py runhub
+
+test: lint ## Mọi kiểm tra và kiểm thử / lint, then every test
+	$(BIN)/python -m pytest
+	@if $(BIN)/python -m tests.services; then HUB_TEST_ENGINE=production $(BIN)/python -m pytest; \
+	elif [ "$$HUB_TEST_REQUIRE_ALL" = 1 ]; then exit 1; fi
+
+lint: .venv/requirements-dev.txt ## Định dạng, kiểu, hướng import, migration còn thiếu / everything checked without running it
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy .
+	$(BIN)/lint-imports
+	$(BIN)/python manage.py makemigrations --check --dry-run
+
+verifier: .venv/requirements.txt ## Đóng gói bộ kiểm tra thành một tệp / the offline verifier as one file, var/verify.pyz
+	@rm -rf var/verifier && mkdir -p var/verifier/exchange/evidence
+	@cp exchange/__init__.py var/verifier/exchange/ && cp exchange/evidence/*.py var/verifier/exchange/evidence/
+	@printf 'import sys\nfrom exchange.evidence.verify import main\nsys.exit(main())\n' > var/verifier/__main__.py
+	@$(BIN)/python -m zipapp var/verifier -o var/verify.pyz -p '/usr/bin/env python3' -c && echo var/verify.pyz
+
+lock: ## Khóa lại phiên bản các thư viện (cần mạng) / lock the libraries anew (needs the network)
+	@set -e; tools=$$(mktemp -d); trap 'rm -rf "$$tools"' EXIT; \
+	$(PYTHON) -m venv "$$tools"; "$$tools/bin/python" -m pip install --quiet uv; \
+	compile="$$tools/bin/uv pip compile --universal --python-version 3.11 --generate-hashes --no-annotate --no-header --no-emit-index-url --quiet"; \
+	$$compile pyproject.toml -o requirements.txt; \
+	$$compile --group dev -c requirements.txt pyproject.toml -o requirements-dev.txt
+
+# --- the virtual environment --------------------------------------------------------------------------------
+# The lock last installed is kept inside .venv: a newer date of the same lock installs nothing.
+
+.venv/requirements.txt: requirements.txt
+	$(call build,$<,$@)
+
+.venv/requirements-dev.txt: requirements-dev.txt requirements.txt
+	$(call build,$<,$@)
+	@cp requirements.txt .venv/requirements.txt
+
+define build
+	@$(check)
+	@$(BIN)/python -m pip --version >/dev/null 2>&1 || { echo "Tạo .venv / making .venv"; $(PYTHON) -m venv --clear .venv; }
+	@cmp -s $(1) $(2) || { echo "Cài đặt $(1) / installing $(1)"; $(PIP) install --require-hashes --no-deps -r $(1); }
+	@cp $(1) $(2)
+endef
+
+define check
+command -v $(PYTHON) >/dev/null 2>&1 || { echo "Thiếu Python 3. Trên Debian/Ubuntu: sudo apt-get install python3 python3-venv / Python 3 is missing" >&2; exit 1; }; \
+$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Cần Python 3.11 trở lên, máy này có $$($(PYTHON) -V 2>&1); hãy cài bản mới hơn hoặc chạy: make PYTHON=/đường/dẫn/python3.11 / Python 3.11 or newer is needed" >&2; exit 1; }; \
+$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { echo "Thiếu python3-venv. Trên Debian/Ubuntu: sudo apt-get install python3-venv / python3-venv is missing" >&2; exit 1; }; \
+$(PYTHON) -c 'import sqlite3, ssl' 2>/dev/null || { echo "Python này thiếu mô-đun sqlite3 hoặc ssl; hãy cài bản Python đầy đủ / this Python was built without sqlite3 or ssl" >&2; exit 1; }
+endef

@@ -1,0 +1,218 @@
+"""A whole hub of its own for one test: `manage.py runhub` with its processes, database, broker and city.
+
+The hub runs in child processes; the test speaks HTTP to it like any agency system.
+"""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from base64 import b64encode
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from http.client import HTTPConnection, HTTPException
+from pathlib import Path
+from socket import create_server
+from typing import Any
+from urllib.parse import urlencode
+from uuid import uuid4
+
+import psycopg
+from django.conf import settings
+
+from tests import environment, services, world
+from tests.world import Keys
+
+ROOT = Path(__file__).parent.parent
+PATIENCE = 90  # seconds until a wait for the hub is given up
+
+
+def until(true: Callable[[], Any], what: str) -> Any:
+    """Poll until `true` holds; fails with `what` after a long time."""
+    deadline = time.monotonic() + PATIENCE
+    while time.monotonic() < deadline:
+        if found := true():
+            return found
+        time.sleep(0.05)
+    raise AssertionError(f"gave up waiting for {what}")
+
+
+@dataclass(slots=True)
+class LiveHub:
+    """A running hub: its address, the clients of its systems, its supervisor."""
+
+    port: int
+    clients: dict[str, tuple[str, str]]
+    supervisor: subprocess.Popen[bytes]
+    environ: dict[str, str]
+
+    def request(self, method: str, path: str, body: bytes | None = None, **headers: str) -> tuple[int, Any]:
+        """One request; connection errors are tried again, as a client of a restarting hub does."""
+
+        def once() -> tuple[int, Any] | None:
+            connection = HTTPConnection("127.0.0.1", self.port, timeout=40)
+            try:
+                connection.request(method, path, body, headers)
+                response = connection.getresponse()
+                raw = response.read()
+            except (OSError, HTTPException):
+                return None
+            finally:
+                connection.close()
+            kind = response.getheader("Content-Type", "")
+            return response.status, json.loads(raw) if "json" in kind else raw
+
+        answer: tuple[int, Any] = until(once, f"{method} {path}")
+        return answer
+
+    def token(self, system: str) -> str:
+        """An access token of `system`."""
+        name, secret = self.clients[system]
+        body = urlencode({"grant_type": "client_credentials"}).encode()
+        basic = b64encode(f"{name}:{secret}".encode()).decode()
+        status, answer = self.request(
+            "POST",
+            "/oauth/token",
+            body,
+            Authorization=f"Basic {basic}",
+            **{"Content-Type": "application/x-www-form-urlencoded"},
+        )
+        assert status == 200, answer
+        token: str = answer["access_token"]
+        return token
+
+    def send(self, token: str, raw: bytes) -> tuple[int, Any]:
+        """POST a package."""
+        headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/edxml+xml"}
+        return self.request("POST", "/api/v1/packages", raw, **headers)
+
+    def call(self, token: str, method: str, path: str, value: Any = None) -> tuple[int, Any]:
+        """A JSON call under /api/v1/."""
+        body = None if value is None else json.dumps(value).encode()
+        headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
+        return self.request(method, f"/api/v1/{path}", body, **headers)
+
+    def kill(self, name: str) -> bool:
+        """SIGKILL every process of the child `name` (web, worker, scheduler); False when none runs."""
+        words = {"web": "exchange.management.web", "worker": "worker --pool"}[name]
+        victims = [pid for pid, line in _descendants(self.supervisor.pid) if words in line]
+        for pid in victims:
+            with _gone_already():
+                os.kill(pid, signal.SIGKILL)
+        return bool(victims)
+
+    def manage(self, *words: str) -> str:
+        """Run a command of the hub and return what it printed."""
+        return _run(self.environ, "manage.py", *words)
+
+
+@contextmanager
+def _gone_already() -> Iterator[None]:
+    try:
+        yield
+    except ProcessLookupError:
+        return
+
+
+def _descendants(pid: int) -> list[tuple[int, str]]:
+    """Every process below `pid` with its command line, from /proc."""
+    parents: dict[int, list[int]] = {}
+    lines: dict[int, str] = {}
+    for path in Path("/proc").glob("[0-9]*"):
+        try:
+            fields = (path / "stat").read_text().rpartition(")")[2].split()
+            lines[int(path.name)] = (path / "cmdline").read_text().replace("\0", " ")
+        except (FileNotFoundError, ProcessLookupError):
+            continue
+        parents.setdefault(int(fields[1]), []).append(int(path.name))
+    found, todo = [], [pid]
+    while todo:
+        children = parents.get(todo.pop(), [])
+        found += [(child, lines.get(child, "")) for child in children]
+        todo += children
+    return found
+
+
+def _free_port() -> int:
+    with create_server(("127.0.0.1", 0)) as probe:
+        port: int = probe.getsockname()[1]
+        return port
+
+
+@contextmanager
+def _database() -> Iterator[dict[str, str]]:
+    """A database of its own on PostgreSQL, or SQLite in the data directory."""
+    if not environment.PRODUCTION:
+        yield {}
+        return
+    name, url = f"hub_{uuid4().hex[:12]}", services.database_url()
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute(f'CREATE DATABASE "{name}"')
+    try:
+        yield {
+            "HUB_DATABASE_URL": f"{url.rpartition('/')[0]}/{name}",
+            "HUB_BROKER_URL": services.broker_url(),
+        }
+    finally:
+        with psycopg.connect(url, autocommit=True) as connection:
+            connection.execute(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
+
+
+def _run(environ: dict[str, str], *words: str) -> str:
+    done = subprocess.run(
+        (sys.executable, *words), cwd=ROOT, env=environ, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    return done.stdout
+
+
+@contextmanager
+def running(directory: Path, keys: Keys, callback_url: str, **extra: str) -> Iterator[LiveHub]:
+    """A hub of its own under `directory`, with the small city registered; stopped at the end."""
+    port = _free_port()
+    (directory / "trust").mkdir(parents=True)
+    (directory / "trust" / "root.pem").write_bytes(
+        (environment.DIRECTORY / "trust" / "root.cert.pem").read_bytes()
+    )
+    own = {name: value for name, value in os.environ.items() if not name.startswith("HUB_")}
+    with _database() as servers:
+        environ = (
+            own
+            | servers
+            | {
+                "HUB_DATA_DIR": str(directory / "hub"),
+                "HUB_TRUST_DIR": str(directory / "trust"),
+                "HUB_SECRET_KEY": settings.SECRET_KEY,
+                "HUB_PORT": str(port),
+                "HUB_BASE_URL": f"http://127.0.0.1:{port}",
+                "HUB_PUSH_NETWORKS": "127.0.0.0/8",
+                "HUB_LEASE_SECONDS": "5",
+                "HUB_PUSH_SECONDS": "4",
+                "HUB_SWEEP_SECONDS": "1",
+                **extra,
+            }
+        )
+        _run(environ, "manage.py", "migrate", "--verbosity", "0")
+        _run(environ, "manage.py", "make_keys")
+        certificates = {code: identity.der.hex() for code, identity in keys.identities.items()}
+        (directory / "city.json").write_text(
+            json.dumps({"callback_url": callback_url, "certificates": certificates})
+        )
+        clients = json.loads(_run(environ, "-m", "tests.city", str(directory / "city.json")))
+        with (directory / "hub.log").open("wb") as log:
+            supervisor = subprocess.Popen(
+                (sys.executable, "manage.py", "runhub"), cwd=ROOT, env=environ, stdout=log, stderr=log
+            )
+        hub = LiveHub(port, {name: tuple(pair) for name, pair in clients.items()}, supervisor, environ)
+        try:
+            until(lambda: hub.request("GET", "/healthz")[0] == 200, "the hub")
+            yield hub
+        finally:
+            supervisor.terminate()
+            supervisor.wait(30)
+
+
+__all__ = ["LiveHub", "running", "until", "world"]
