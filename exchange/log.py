@@ -5,7 +5,7 @@ row otherwise (see models/guards.py). The caller holds the rows' locks, so `seq`
 """
 
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -131,14 +131,14 @@ def note(
     return stored
 
 
-def trail(package: Package) -> list[Line]:
-    """Every event about `package` and its deliveries, oldest first."""
-    return [_line(event) for event in _events_of(package)]
+def trail(package: Package, streams: Collection[UUID]) -> list[Line]:
+    """The events about `package` in those `streams` that the reader may see, oldest first."""
+    return [_line(event) for event in _events_of(package, streams)]
 
 
-def receipts_of(package: Package) -> list[Receipt]:
-    """The receipts of everything that happened to `package`, oldest first."""
-    return [receipt(event) for event in _events_of(package)]
+def receipts_of(package: Package, streams: Collection[UUID]) -> list[Receipt]:
+    """The receipts of what happened to `package` in `streams`, oldest first."""
+    return [receipt(event) for event in _events_of(package, streams)]
 
 
 def acceptance_receipt(package: Package) -> Receipt:
@@ -174,8 +174,8 @@ def _whole() -> QuerySet[Event]:
     return Event.objects.select_related("body", "stored_receipt__header")
 
 
-def _events_of(package: Package) -> QuerySet[Event]:
-    return _whole().filter(package=package.id).order_by("id")
+def _events_of(package: Package, streams: Collection[UUID]) -> QuerySet[Event]:
+    return _whole().filter(package=package.id, stream__in=streams).order_by("id")
 
 
 def _line(event: Event) -> Line:
