@@ -4,6 +4,7 @@ A recipient that has not confirmed the receipt in time is reminded once, the sen
 expire is warned once; each is an event, so both sides read it in the feed and the trail. No mail is dropped.
 """
 
+import json
 from collections.abc import Callable, Collection, Sequence
 from datetime import date, datetime
 from functools import partial
@@ -15,7 +16,7 @@ from django.core.mail import EmailMessage, get_connection
 from django.db import transaction
 from django.db.models import QuerySet
 
-from exchange import lifecycle, log
+from exchange import lifecycle, log, transport
 from exchange.models import Delivery, Holiday
 from exchange.models.holiday import forget_calendar
 from exchange.workdays import VIETNAM
@@ -90,6 +91,7 @@ def _remind_batch(now: datetime) -> int:
     _record(rows, "Reminder", now)
     Delivery.objects.filter(id__in=[row.id for row in rows]).update(reminded_at=now)
     transaction.on_commit(partial(_send_reminders, rows))
+    transaction.on_commit(partial(_push_notices, rows, now))
     return len(rows)
 
 
@@ -103,13 +105,53 @@ def _warn_batch(now: datetime) -> int:
 
 def _locked(deliveries: QuerySet[Delivery]) -> list[Delivery]:
     """A batch, locked in id order; rows that somebody else holds wait for the next run."""
-    chosen = deliveries.select_related("package__sender", "recipient").order_by("id")
+    chosen = deliveries.select_related("package__sender", "recipient", "system").order_by("id")
     return list(chosen.select_for_update(of=("self",), skip_locked=True)[:BATCH])
 
 
 def _record(rows: Sequence[Delivery], event: str, now: datetime) -> None:
     changes = [lifecycle.Change(delivery=row, event=event) for row in rows]
     lifecycle.record(changes, at=now, actor=log.HUB)
+
+
+# --- thin notices ---------------------------------------------------------------------------------------
+
+
+def _push_notices(rows: Sequence[Delivery], now: datetime) -> None:
+    """Tell the systems that want notices, and record whether each was taken; no content travels."""
+    wanting = [row for row in rows if row.system.notice and row.system.callback_url]
+    if not wanting:
+        return
+    taken = transport.notify([_notice(row) for row in wanting])
+    with transaction.atomic():
+        ids = [row.id for row in wanting]
+        changes = [
+            lifecycle.Change(delivery=row, event="ConsignmentNotification")
+            if str(row.id) in taken
+            else lifecycle.Change(
+                delivery=row, event="ConsignmentNotificationFailure", reason="transport.notice"
+            )
+            for row in _locked(Delivery.objects.filter(id__in=ids))
+        ]
+        lifecycle.record(changes, at=now, actor=log.HUB)
+
+
+def _notice(row: Delivery) -> transport.Notice:
+    """`webhook-id` is the delivery; `type` says what about it."""
+    told = {
+        "type": "reminder",
+        "delivery": str(row.id),
+        "package": str(row.package_id),
+        "recipient": row.recipient_code,
+        "receipt_due_at": row.receipt_due_at.isoformat() if row.receipt_due_at else None,
+    }
+    return transport.Notice(
+        id=str(row.id),
+        url=row.system.callback_url,
+        secrets=bytes(row.system.webhook_secrets),
+        body=json.dumps(told).encode(),
+        ca_pem=row.system.ca_pem,
+    )
 
 
 # --- e-mail ---------------------------------------------------------------------------------------------

@@ -92,6 +92,17 @@ class Result:
         return self.outcome in (Outcome.CONFIRMED, Outcome.UNCONFIRMED)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Notice:
+    """A thin notice for a system that wants them: JSON about a delivery, never its content."""
+
+    id: str
+    url: str
+    secrets: bytes
+    body: bytes
+    ca_pem: str = ""
+
+
 def push(shipments: Sequence[Shipment]) -> Iterator[list[Result]]:
     """POST every shipment, many at once on one event loop, and yield the results in groups as they come.
 
@@ -142,6 +153,39 @@ async def _push(shipments: Sequence[Shipment], done: Callable[[Result], None], b
         await asyncio.gather(
             *(one(item, plain if urlsplit(item.url).scheme == "http" else secure) for item in shipments)
         )
+
+
+def notify(notices: Sequence[Notice]) -> set[str]:
+    """POST every thin notice once; returns the ids of those that were taken (2xx).
+
+    Nothing is tried again: what a notice tells stands in the inbox and in the event feed anyway.
+    """
+    return asyncio.run(_notify(notices))
+
+
+async def _notify(notices: Sequence[Notice]) -> set[str]:
+    async with _session(plain=True) as plain, _session(plain=False) as secure:
+        sessions = {"http": plain, "https": secure}
+        taken = await asyncio.gather(
+            *(_tell(sessions.get(urlsplit(item.url).scheme, secure), item) for item in notices)
+        )
+    return {notice.id for notice, was_taken in zip(notices, taken, strict=True) if was_taken}
+
+
+async def _tell(session: aiohttp.ClientSession, notice: Notice) -> bool:
+    try:
+        signed = _signed(notice.secrets, notice.id, datetime.now(UTC), notice.body)
+        async with session.post(
+            notice.url,
+            data=notice.body,
+            headers={"Content-Type": "application/json", **signed},
+            allow_redirects=False,
+            ssl=_trust(notice.ca_pem),
+        ) as response:
+            return 200 <= response.status < 300
+    except (aiohttp.ClientError, OSError, ValueError, keys.Unreadable) as error:
+        _logger.info("notice_not_taken", id=notice.id, error=type(error).__name__)
+        return False
 
 
 @asynccontextmanager
@@ -235,14 +279,20 @@ async def _body(response: aiohttp.ClientResponse) -> bytes:
 
 def _headers(shipment: Shipment, raw: bytes, at: datetime) -> dict[str, str]:
     """The headers of the contract: digest (RFC 9530), ids, and Standard Webhooks signatures."""
-    message, text = str(shipment.delivery), raw.decode()
-    secrets = keys.decrypt(shipment.secrets).decode().split() if shipment.secrets else []
-    signatures = [Webhook(secret).sign(message, at, text) for secret in secrets]
     return {
         "Content-Type": "application/edxml+xml",
         "Content-Digest": f"sha-256=:{b64encode(bytes.fromhex(shipment.sha256)).decode()}:",
-        "X-Exchange-Delivery": message,
+        "X-Exchange-Delivery": str(shipment.delivery),
         "X-Exchange-Package": str(shipment.package),
+        **_signed(shipment.secrets, str(shipment.delivery), at, raw),
+    }
+
+
+def _signed(stored: bytes, message: str, at: datetime, raw: bytes) -> dict[str, str]:
+    """The Standard Webhooks headers: one signature for each live secret. Raises keys.Unreadable."""
+    secrets = keys.decrypt(stored).decode().split() if stored else []
+    signatures = [Webhook(secret).sign(message, at, raw.decode()) for secret in secrets]
+    return {
         "webhook-id": message,
         "webhook-timestamp": str(int(at.timestamp())),
         "webhook-signature": " ".join(signatures),

@@ -1,5 +1,6 @@
 """Deadlines per delivery: what is due when, who is reminded of it, and that nothing is dropped."""
 
+import json
 from datetime import date, datetime, timedelta
 from io import StringIO
 from typing import Any
@@ -10,11 +11,12 @@ from django.core.management import call_command
 from django.core.management.base import CommandError
 from django.db import connection
 
-from agencies.models import Agency
+from agencies.models import Agency, System
 from exchange import clocks, delivery, tasks, workdays
 from exchange.evidence import events
 from exchange.models import Delivery, Event, Holiday, holiday
 from exchange.workdays import VIETNAM
+from tests import receiver
 from tests.world import ACTOR, NOW, World, answer_to
 
 TODAY = date(2026, 11, 23)  # a Monday
@@ -157,6 +159,43 @@ def test_both_clocks_look_into_an_index(hub: World) -> None:
         cursor.execute("SET LOCAL enable_seqscan = off")
     assert "delivery_receipt_due" in Delivery.objects.overdue(NOW).order_by("receipt_due_at").explain()
     assert "delivery_expiry_warning" in Delivery.objects.expiring(NOW).order_by("warn_at").explain()
+
+
+# --- thin notices ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("answer", "event"),
+    [
+        (receiver.acknowledge, "ConsignmentNotification"),
+        (receiver.status(500), "ConsignmentNotificationFailure"),
+    ],
+)
+def test_a_system_that_wants_notices_is_told_of_a_reminder(
+    hub: World, django_capture_on_commit_callbacks: Any, answer: receiver.Answer, event: str
+) -> None:
+    row = send(hub)
+    with receiver.running(answer) as endpoint:
+        System.objects.filter(name="transport").update(notice=True, callback_url=endpoint.url)
+        with django_capture_on_commit_callbacks(execute=True):
+            clocks.remind(OVERDUE)
+    [told] = endpoint.received
+    body = json.loads(told.body)
+    assert (body["type"], body["delivery"]) == ("reminder", str(row.id))
+    assert told.headers["webhook-id"] == str(row.id)
+    names = Event.objects.filter(stream=row.id).order_by("seq").values_list("name", flat=True)
+    assert list(names) == ["ContentConsignment", "Reminder", event]
+
+
+def test_a_system_that_wants_no_notices_gets_none(
+    hub: World, django_capture_on_commit_callbacks: Any
+) -> None:
+    send(hub)
+    with receiver.running() as endpoint:
+        System.objects.filter(name="transport").update(callback_url=endpoint.url)
+        with django_capture_on_commit_callbacks(execute=True):
+            clocks.remind(OVERDUE)
+    assert endpoint.received == []
 
 
 # --- e-mail -------------------------------------------------------------------------------------------

@@ -21,7 +21,8 @@ class Command(BaseCommand):
             "--agency", action="append", default=[], metavar="CODE", help="an agency it serves; repeatable"
         )
         parser.add_argument("--deliver", choices=System.Delivery.values, default="pull")
-        parser.add_argument("--callback-url", default="", help="where packages are pushed to")
+        parser.add_argument("--callback-url", default="", help="where packages and notices are pushed to")
+        parser.add_argument("--notice", action="store_true", help="tell the callback URL of reminders")
         parser.add_argument(
             "--kind", choices=("native", "vxp"), default="native", help="the face it speaks to"
         )
@@ -43,6 +44,7 @@ class Command(BaseCommand):
                 kind=options["kind"],
                 delivery=options["deliver"],
                 callback_url=options["callback_url"],
+                notice=options["notice"],
                 vxp_id=options["vxp_id"],
             )
         self.stdout.write(console.text(_facts(made), as_json=options["json"]))
