@@ -219,5 +219,10 @@ LOGGING = {
     },
     "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "lines"}},
     "root": {"handlers": ["console"], "level": "INFO"},
-    "loggers": {"django.request": {"level": "ERROR"}, "celery.redirected": {"level": "WARNING"}},
+    "loggers": {
+        "django.request": {"level": "ERROR"},
+        "celery.redirected": {"level": "WARNING"},
+        # It warns of tasks with an ETA, which the hub does not use.
+        "kombu.transport.native_delayed_delivery": {"level": "ERROR"},
+    },
 }

@@ -13,20 +13,20 @@ from exchange.admin.events import timeline
 from exchange.admin.looks import (
     ANSWER_TONES,
     OUTCOME_TONES,
-    REQUEST_TONES,
     STATE_TONES,
     Column,
     Table,
     badge,
     link,
     may_view,
+    request_badge,
     shown,
     shows,
     table_of,
 )
 from exchange.admin.scope import sees_connection, sees_content
 from exchange.matching import fold_code
-from exchange.models import Attempt, Delivery, Event, Package, Request
+from exchange.models import Attempt, Delivery, Event, Package
 
 
 @admin.register(Delivery)
@@ -117,9 +117,7 @@ class DeliveryAdmin(RecordAdmin):
     @shows(_("đề nghị của nơi gửi"))
     def request_words(self, delivery: Delivery) -> str:
         """What the sender asks, and what became of it."""
-        asked, became = delivery.get_request_display(), delivery.get_request_state_display()
-        told = asked if delivery.request == Request.NONE else f"{asked}: {became}"
-        return badge(delivery.request_state, told, REQUEST_TONES)
+        return request_badge(delivery)
 
     @shows(_("hệ thống"))
     def system_name(self, delivery: Delivery) -> str:

@@ -18,7 +18,7 @@ from unfold.decorators import display
 from unfold.utils import display_for_label
 
 from exchange.admin.scope import visible
-from exchange.models import Answer, Outcome, RequestState, SignatureState, State
+from exchange.models import Answer, Delivery, Outcome, Request, RequestState, SignatureState, State
 
 NOTHING = "–"
 LONGEST_TABLE = 200
@@ -113,6 +113,13 @@ def shows(words: Any, tones: Mapping[Any, str] | None = None) -> Callable[[Metho
 def badge(value: str, words: Any, tones: Mapping[str, str] = TONES) -> SafeString:
     """`words` in the colour that `tones` gives to `value`."""
     return SafeString(display_for_label((value, str(words)), NOTHING, tones))
+
+
+def request_badge(delivery: Delivery) -> SafeString:
+    """What the sender asks of `delivery`, and what became of it."""
+    asked, became = delivery.get_request_display(), delivery.get_request_state_display()
+    told = asked if delivery.request == Request.NONE else f"{asked}: {became}"
+    return badge(delivery.request_state, told, REQUEST_TONES)
 
 
 def shown(value: object) -> str:

@@ -5,7 +5,16 @@ from typing import Any
 
 from django.contrib import admin
 from django.db import transaction
-from django.db.models import Case, IntegerField, Q, QuerySet, Value, When
+from django.db.models import (
+    Case,
+    IntegerField,
+    Prefetch,
+    Q,
+    QuerySet,
+    Value,
+    When,
+    prefetch_related_objects,
+)
 from django.http import FileResponse, Http404, HttpRequest
 from django.http.response import HttpResponseBase
 from django.template.response import TemplateResponse
@@ -19,18 +28,20 @@ from exchange.admin.base import RecordAdmin, RecordList
 from exchange.admin.events import language, reason_words, timeline
 from exchange.admin.looks import (
     ANSWER_TONES,
+    NOTHING,
     SIGNATURE_TONES,
     STATE_TONES,
     Table,
     anchor,
     badge,
     link,
+    request_badge,
     shown,
     shows,
     size_of,
     table_of,
 )
-from exchange.admin.scope import READ_ALL, own_agencies
+from exchange.admin.scope import READ_ALL, own_agencies, visible
 from exchange.envelope.codes import PRIORITIES
 from exchange.matching import fold_code
 from exchange.models import Answer, Delivery, Event, Package, SignatureState, State
@@ -75,10 +86,12 @@ class PackageAdmin(RecordAdmin):
                     "progress",
                     "title",
                     "subject",
+                    "about_link",
                     "sender_name",
                     "urgency",
                     "promulgated_on",
                     "due_on",
+                    "timeliness",
                     "accepted_at",
                 )
             },
@@ -101,6 +114,7 @@ class PackageAdmin(RecordAdmin):
         package: Package | None = super().get_object(request, object_id, from_field)
         if package is not None:
             progress.attach(request, [package])
+            prefetch_related_objects([package], _about(request))
         return package
 
     def get_search_results(
@@ -174,6 +188,17 @@ class PackageAdmin(RecordAdmin):
         kind = package.type_name or package.get_kind_display()
         return f"{package} · {kind}"
 
+    @shows(_("về văn bản"))
+    def about_link(self, package: Package) -> str:
+        """The link to what it answers or acts on, where that exists for this person."""
+        about = package.about
+        return anchor(reverse("admin:exchange_package_change", args=(about.pk,)), about) if about else NOTHING
+
+    @shows(_("trả lời đúng hạn"))
+    def timeliness(self, package: Package) -> str:
+        """For a reply: the day asked for, and whether it came by then."""
+        return _timeliness(package) or NOTHING
+
     @shows(_("nơi gửi"))
     def sender_name(self, package: Package) -> str:
         """The name of the sending agency."""
@@ -240,6 +265,9 @@ def _recipients(request: HttpRequest, package: Package) -> Table:
             (_("hệ thống"), lambda row: row.system.name),
             (_("giao lúc"), lambda row: row.handed_over_at),
             (_("trả lời lúc"), lambda row: row.answered_at),
+            (_("hạn xác nhận tiếp nhận"), lambda row: row.receipt_due_at),
+            (_("đề nghị của nơi gửi"), request_badge),
+            (_("hạn trả lời đề nghị"), lambda row: row.request_due_at),
             (_("lần gửi tới"), lambda row: row.due_at if row.state == State.QUEUED else None),
         ),
         reverse("admin:exchange_delivery_changelist") + f"?package__id__exact={package.pk}",
@@ -251,17 +279,35 @@ def _events(request: HttpRequest, package: Package) -> Table:
     return timeline(request, Event.objects.filter(package=package.pk), more)
 
 
+def _about(request: HttpRequest) -> "Prefetch[Any]":
+    """What packages are about, None where that does not exist for this person."""
+    return Prefetch("about", visible(request, Package.objects.all()))
+
+
+def _timeliness(package: Package) -> str:
+    """`Đúng hạn (20/11/2026)` for a reply to a document that asked for one by then, else nothing."""
+    if package.about is None or package.in_time is None:
+        return ""
+    day = shown(package.about.due_on)
+    if package.in_time:
+        return badge("success", _("Đúng hạn (%(day)s)") % {"day": day})
+    return badge("danger", _("Trễ hạn (%(day)s)") % {"day": day})
+
+
 def _related(request: HttpRequest, package: Package) -> Table:
     related = Q(about=package.pk) | Q(pk=package.about_id)
+    packages = Package.objects.filter(related).select_related("sender").prefetch_related(_about(request))
     return table_of(
         request,
         _("Gói tin liên quan"),
-        Package.objects.filter(related).select_related("sender").order_by("accepted_at", "id"),
+        packages.order_by("accepted_at", "id"),
         (
             (_("thời điểm"), lambda row: link(request, row, shown(row.accepted_at))),
             (_("nội dung"), _what),
             (_("số/ký hiệu"), str),
             (_("nơi gửi"), lambda row: row.sender.name),
+            (_("hạn trả lời"), lambda row: row.due_on),
+            (_("trả lời đúng hạn"), _timeliness),
         ),
     )
 

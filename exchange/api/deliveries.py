@@ -219,7 +219,7 @@ class StatusView(Endpoint):
 def one(system: directory.System, delivery_id: UUID) -> Delivery:
     """A delivery from or to an agency of `system`. Raises Refused request.not-found."""
     rows = Delivery.objects.visible_to(directory.agencies_of(system)).prefetch_related("attempt_rows")
-    found = rows.select_related("package__sender", "recipient").filter(pk=delivery_id).first()
+    found = rows.select_related("package__sender", "recipient", "requested_by").filter(pk=delivery_id).first()
     if found is None:
         raise Refused("request.not-found")
     return found

@@ -4,7 +4,7 @@ from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
-from django.db.models import Prefetch, QuerySet
+from django.db.models import Prefetch, QuerySet, prefetch_related_objects
 from django.http.response import HttpResponseBase
 from django.urls import reverse
 from django.utils import timezone
@@ -131,12 +131,14 @@ class PackageView(Endpoint):
         tags=["packages"],
         summary="Describe a package",
         parameters=[IF_NONE_MATCH],
-        responses=answers({200: shapes.PackageWithDeliveriesSerializer, 304: None}, "request.not-found"),
+        responses=answers({200: shapes.DescribedPackageSerializer, 304: None}, "request.not-found"),
     )
     def get(self, request: Request, package_id: UUID) -> Response:
-        """For its sender with all deliveries, for a recipient with its own."""
+        """For its sender with all deliveries, for a recipient with its own; with the packages that it is
+        about and that are about it, where the asking system is a party to those too."""
         found = one(self.principal.system, package_id)
-        return conditional(request, shapes.PackageWithDeliveriesSerializer(found).data)
+        _relate(self.principal.system, found)
+        return conditional(request, shapes.DescribedPackageSerializer(found).data)
 
 
 class PackageContentView(Endpoint):
@@ -234,6 +236,20 @@ def one(system: directory.System, package_id: UUID) -> Package:
     if found is None:
         raise Refused("request.not-found")
     return found
+
+
+def _relate(system: directory.System, package: Package) -> None:
+    """Fetch the relations of `package` that `system` may see; an `about` that it may not see becomes None,
+    and with it `in_time`, which would tell the day that it asked for."""
+    # By id: `visible_to` joins and needs DISTINCT, which would sort whole rows.
+    agencies = directory.agencies_of(system)
+    seen = Package.objects.filter(pk__in=Package.objects.visible_to(agencies).order_by().values("pk"))
+    prefetch_related_objects(
+        [package],
+        Prefetch("about", seen),
+        Prefetch("answers", seen.order_by("accepted_at", "id")),
+        Prefetch("deliveries__requested_by", Delivery.objects.visible_to(agencies)),
+    )
 
 
 def _chosen(rows: QuerySet[Package], system: directory.System, query: dict[str, Any]) -> QuerySet[Package]:

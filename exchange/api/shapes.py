@@ -23,6 +23,8 @@ from exchange.models import (
     State,
 )
 
+IN_TIME = "Whether this reply came by the day asked for; null when it is no reply or no day was asked"
+
 
 class NamedChoice(serializers.ChoiceField):
     """One of the values of a model's choices, under their name in the description."""
@@ -88,6 +90,24 @@ class PackageDeliverySerializer(serializers.Serializer[Delivery]):
     request_state = NamedChoice(RequestState)
 
 
+class DeadlineDeliverySerializer(PackageDeliverySerializer):
+    """One recipient of a package, with what it should answer by when."""
+
+    request_due_at = serializers.DateTimeField(
+        allow_null=True, help_text="Until when the recipient should answer the sender's request"
+    )
+    requested_by = serializers.UUIDField(
+        source="requested_by.package_id",
+        allow_null=True,
+        help_text="The package that carries the request",
+    )
+    receipt_due_at = serializers.DateTimeField(
+        allow_null=True, help_text="Until when the recipient should confirm the receipt of a document"
+    )
+    first_answered_at = serializers.DateTimeField(allow_null=True, help_text="When it did, with any answer")
+    reminded_at = serializers.DateTimeField(allow_null=True, help_text="When it was reminded")
+
+
 class SignatureSerializer(serializers.Serializer[Package]):
     """The hub's verdict on the package's signature."""
 
@@ -124,6 +144,37 @@ class PackageWithDeliveriesSerializer(PackageSerializer):
     """A package with those of its deliveries that the asking system may see."""
 
     deliveries = PackageDeliverySerializer(many=True)
+
+
+class AboutSerializer(serializers.Serializer[Package]):
+    """The package that another one answers or acts on."""
+
+    id = serializers.UUIDField()
+    kind = NamedChoice(Kind)
+    business_type = NamedChoice(BusinessType, optional=True, help_text="Empty for a status")
+    document_id = serializers.CharField()
+    code = serializers.CharField(help_text="Number and notation: 626/KH-UBND")
+
+
+class RelatedSerializer(AboutSerializer):
+    """A package that answers or acts on another one: a reply, recall, update, replacement or status."""
+
+    status_code = serializers.CharField(help_text="Empty for a document")
+    sender = serializers.CharField(source="sender_code", help_text="The code written in the package")
+    accepted_at = serializers.DateTimeField()
+    in_time = serializers.BooleanField(allow_null=True, help_text=IN_TIME)
+
+
+class DescribedPackageSerializer(PackageSerializer):
+    """A package with its deliveries and relations, as far as the asking system may see them."""
+
+    about = AboutSerializer(  # type: ignore[assignment]
+        allow_null=True, help_text="The package that it answers or acts on"
+    )
+    due_on = serializers.DateField(allow_null=True, help_text="The day by which it asks for a reply")
+    in_time = serializers.BooleanField(allow_null=True, help_text=IN_TIME)
+    related = RelatedSerializer(source="answers", many=True, help_text="What is about it, oldest first")
+    deliveries = DeadlineDeliverySerializer(many=True)
 
 
 class AcceptanceSerializer(PackageWithDeliveriesSerializer):
@@ -180,7 +231,7 @@ class AttemptSerializer(serializers.Serializer[Any]):
     finished_at = serializers.DateTimeField()
 
 
-class DeliverySerializer(PackageDeliverySerializer):
+class DeliverySerializer(DeadlineDeliverySerializer):
     """A delivery with its times and attempts."""
 
     package = serializers.UUIDField(source="package_id")
@@ -193,11 +244,6 @@ class DeliverySerializer(PackageDeliverySerializer):
     expires_at = serializers.DateTimeField()
     handed_over_at = serializers.DateTimeField(allow_null=True)
     answered_at = serializers.DateTimeField(allow_null=True)
-    receipt_due_at = serializers.DateTimeField(
-        allow_null=True, help_text="Until when the recipient should confirm the receipt of a document"
-    )
-    first_answered_at = serializers.DateTimeField(allow_null=True, help_text="When it did, with any answer")
-    reminded_at = serializers.DateTimeField(allow_null=True, help_text="When it was reminded")
     attempts = AttemptSerializer(source="attempt_rows.all", many=True)
 
 

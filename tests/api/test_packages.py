@@ -2,7 +2,7 @@
 
 import json
 from base64 import b64encode
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from hashlib import sha256
 from typing import Any
 
@@ -14,9 +14,10 @@ from exchange import registry
 from exchange.envelope import package as envelope
 from exchange.envelope.codes import BusinessType
 from exchange.evidence import events
+from exchange.intake import Acceptance
 from exchange.models import Delivery, Event, Package
 from tests.api.conftest import Call, Caller, code_of
-from tests.world import ACTOR, World
+from tests.world import ACTOR, NOW, World, answer_to
 
 pytestmark = pytest.mark.django_db
 NOBODY = "018f0000-0000-7000-8000-000000000000"
@@ -269,6 +270,136 @@ def test_content_withdrawn_is_served_to_its_sender_only(
     answer = recipient.get(f"/packages/{package}/content")
     assert (answer.status_code, code_of(answer)) == (409, "delivery.withdrawn")
     assert sender.get(f"/packages/{package}/content").getvalue()
+
+
+# --- relations ----------------------------------------------------------------------------------------
+
+DUE = date(2026, 12, 1)
+BEFORE_MIDNIGHT = datetime(2026, 12, 1, 16, 59, tzinfo=UTC)  # 23:59 in Vietnam
+AFTER_MIDNIGHT = datetime(2026, 12, 1, 17, 0, tzinfo=UTC)
+
+
+def described(caller: Caller, package: Any) -> Any:
+    answer = caller.get(f"/packages/{package}")
+    assert answer.status_code == 200, answer.content
+    return answer.json()
+
+
+def replied(hub: World, *recipients: str, now: datetime = BEFORE_MIDNIGHT) -> tuple[Package, Package]:
+    """A document of H29 that asks H29.5 for a reply by DUE, and its reply to `recipients`."""
+    asked = hub.send("H29", "H29.5", due_date=DUE)
+    reply = hub.send("H29.5", *recipients, responses=[answer_to(asked)], now=now)
+    return asked.package, reply.package
+
+
+def recalled(hub: World, *recipients: str) -> tuple[Acceptance, Package]:
+    """A document that its recipients may hold already, and the recall of it."""
+    code = envelope.Code("9", "TB-TEST")
+    document = hub.send("H29", *recipients, code=code)
+    Delivery.objects.filter(package=document.package).update(served_at=NOW)
+    business = envelope.Business(BusinessType.RECALL)
+    return document, hub.send("H29", *recipients, code=code, business=business).package
+
+
+def test_a_document_and_its_reply_name_each_other(sender: Caller, recipient: Caller, hub: World) -> None:
+    asked, reply = replied(hub, "H29")
+    for caller in (sender, recipient):
+        document, answer = described(caller, asked.id), described(caller, reply.id)
+        assert (document["about"], document["due_on"], document["in_time"]) == (None, "2026-12-01", None)
+        (related,) = document["related"]
+        assert datetime.fromisoformat(related.pop("accepted_at")) == BEFORE_MIDNIGHT
+        assert related == {
+            "id": str(reply.id),
+            "kind": "document",
+            "business_type": "new",
+            "status_code": "",
+            "sender": "H29.5",
+            "document_id": reply.document_id,
+            "code": reply.code,
+            "in_time": True,
+        }
+        assert answer["about"] == {
+            "id": str(asked.id),
+            "kind": "document",
+            "business_type": "new",
+            "document_id": asked.document_id,
+            "code": asked.code,
+        }
+        assert (answer["related"], answer["due_on"], answer["in_time"]) == ([], None, True)
+
+
+def test_a_reply_after_the_day_asked_for_in_vietnam_is_late(sender: Caller, hub: World) -> None:
+    asked, reply = replied(hub, "H29", now=AFTER_MIDNIGHT)
+    assert described(sender, reply.id)["in_time"] is False
+    assert described(sender, asked.id)["related"][0]["in_time"] is False
+
+
+def test_a_reply_to_a_document_without_a_day_is_neither_late_nor_in_time(sender: Caller, hub: World) -> None:
+    asked = hub.send("H29", "H29.5")
+    reply = hub.send("H29.5", "H29", responses=[answer_to(asked)]).package
+    assert described(sender, reply.id)["in_time"] is None
+    assert described(sender, asked.package.id)["due_on"] is None
+
+
+def test_who_gets_only_the_reply_learns_nothing_of_the_document(caller: Call, hub: World) -> None:
+    _asked, reply = replied(hub, "H29", "H29.121")
+    told = described(caller("H29.121"), reply.id)
+    assert (told["about"], told["in_time"]) == (None, None)
+
+
+def test_a_recipient_sees_its_own_answers_and_not_those_of_others(
+    sender: Caller, recipient: Caller, caller: Call, hub: World
+) -> None:
+    document = hub.send("H29", "H29.5", "H29.121")
+    for code in ("H29.5", "H29.121"):
+        hub.accept(hub.status(code, "03", answer_to(document)), code)
+    for asking, senders in (
+        (sender, ["H29.5", "H29.121"]),
+        (recipient, ["H29.5"]),
+        (caller("H29.121"), ["H29.121"]),
+    ):
+        related = described(asking, document.package.id)["related"]
+        assert [(item["sender"], item["status_code"]) for item in related] == [(one, "03") for one in senders]
+
+
+def test_a_delivery_tells_who_asks_what_of_it_by_when(sender: Caller, recipient: Caller, hub: World) -> None:
+    accepted, recall = recalled(hub, "H29.5")
+    document = accepted.package
+    row = Delivery.objects.get(package=document)
+    assert row.request_due_at
+    assert row.receipt_due_at
+    for caller in (sender, recipient):
+        (told,) = described(caller, document.id)["deliveries"]
+        assert (told["request"], told["request_state"]) == ("recall", "open")
+        assert told["requested_by"] == str(recall.id)
+        assert datetime.fromisoformat(told["request_due_at"]) == row.request_due_at
+        assert datetime.fromisoformat(told["receipt_due_at"]) == row.receipt_due_at
+        assert (told["first_answered_at"], told["reminded_at"]) == (None, None)
+        assert [item["business_type"] for item in described(caller, document.id)["related"]] == ["recall"]
+        assert described(caller, recall.id)["about"]["id"] == str(document.id)
+        alone = caller.get(f"/deliveries/{row.id}").json()
+        assert (alone["requested_by"], alone["request_due_at"]) == (
+            told["requested_by"],
+            told["request_due_at"],
+        )
+
+
+def test_a_description_takes_the_same_queries_however_much_is_related(
+    sender: Caller, hub: World, django_assert_max_num_queries: Any
+) -> None:
+    document, recall = recalled(hub, "H29.5", "H29.121", "H29.17")
+    for code in ("H29.5", "H29.121", "H29.17"):
+        hub.send(code, "H29", responses=[answer_to(document)])
+    for package, related in ((document.package, 4), (recall, 0)):
+        with django_assert_max_num_queries(6):
+            assert len(described(sender, package.id)["related"]) == related
+
+
+def test_a_list_does_not_tell_what_is_related(sender: Caller, hub: World) -> None:
+    replied(hub, "H29")
+    items = sender.get("/packages").json()["items"]
+    assert len(items) == 2
+    assert all("related" not in item for item in items)
 
 
 # --- list ---------------------------------------------------------------------------------------------

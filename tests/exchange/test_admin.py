@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -21,6 +21,9 @@ from django.utils.translation import gettext
 from agencies.models import Agency, Certificate, Membership, System
 from exchange.admin import base, scope
 from exchange.admin.language import LanguageMiddleware
+from exchange.admin.looks import shown
+from exchange.envelope import package as envelope
+from exchange.envelope.codes import BusinessType
 from exchange.models import Attempt, Delivery, Event, Outcome, Package
 from tests.world import NOW, World, answer_to
 
@@ -261,6 +264,74 @@ def test_the_document_page_tells_the_story_in_vietnamese(pages: Pages) -> None:
     ):
         assert words in text
     assert text.index("Sở Giao thông vận tải") < text.index("Sở Y tế")  # the refusal first
+
+
+def _replied(hub: World, now: datetime) -> tuple[Package, Package]:
+    """A document of H29 that asks H29.5 for a reply by 1 December, and the reply, which H29.121 gets too."""
+    asked = hub.send("H29", "H29.5", due_date=date(2026, 12, 1), subject="Điều chỉ hai nơi biết")
+    reply = hub.send("H29.5", "H29", "H29.121", responses=[answer_to(asked)], now=now)
+    return asked.package, reply.package
+
+
+@pytest.mark.parametrize(
+    ("now", "words", "others"),
+    [
+        (datetime(2026, 12, 1, 16, 59, tzinfo=UTC), "Đúng hạn (01/12/2026)", "Trễ hạn"),
+        (datetime(2026, 12, 1, 17, 0, tzinfo=UTC), "Trễ hạn (01/12/2026)", "Đúng hạn"),
+    ],
+)
+def test_a_document_and_its_reply_lead_to_each_other_and_tell_whether_it_was_in_time(
+    pages: Pages, hub: World, now: datetime, words: str, others: str
+) -> None:
+    asked, reply = _replied(hub, now)
+    for who in ("clerk H29", "clerk H29.5", "auditor"):
+        for row, other in ((asked, reply), (reply, asked)):
+            text = _text(pages.get(who, _page(row)))
+            assert f'href="{_page(other)}"' in text
+            assert words in text
+            assert others not in text
+
+
+def test_who_got_only_the_reply_learns_nothing_of_the_document(pages: Pages, hub: World) -> None:
+    asked, reply = _replied(hub, NOW)
+    text = _text(pages.get("clerk H29.121", _page(reply)))
+    for secret in (_page(asked), asked.code, "Đúng hạn", "01/12/2026"):
+        assert secret not in text
+
+
+def test_the_reply_page_of_a_recipient_hides_what_the_document_answers_in_turn(
+    pages: Pages, hub: World
+) -> None:
+    first = hub.send("H29.121", "H29", due_date=date(2026, 12, 1))
+    second = hub.send("H29", "H29.121", "H29.5", responses=[answer_to(first)])
+    third = hub.send("H29.5", "H29", responses=[answer_to(second)])
+    assert "Đúng hạn" in _text(pages.get("clerk H29", _page(third.package)))
+    assert "Đúng hạn" not in _text(pages.get("clerk H29.5", _page(third.package)))
+
+
+def test_the_recipients_table_shows_what_is_asked_by_when(pages: Pages, hub: World) -> None:
+    code = envelope.Code("9", "TB-TEST")
+    sent = hub.send("H29", "H29.5", code=code).package
+    Delivery.objects.filter(package=sent).update(served_at=NOW)
+    hub.send("H29", "H29.5", code=code, business=envelope.Business(BusinessType.RECALL))
+    row = Delivery.objects.get(package=sent)
+    assert row.request_due_at
+    assert row.receipt_due_at
+    text = _text(pages.get("clerk H29", _page(sent)))
+    for words in ("Thu hồi: Đang chờ trả lời", shown(row.request_due_at), shown(row.receipt_due_at)):
+        assert words in text
+
+
+def test_a_page_with_many_replies_takes_no_more_queries(
+    pages: Pages, hub: World, django_assert_max_num_queries: Any
+) -> None:
+    recipients = ("H29.5", "H29.17", "H29.121")
+    asked = hub.send("H29", *recipients, due_date=date(2026, 12, 1))
+    replies = [hub.send(code, "H29", responses=[answer_to(asked)]).package for code in recipients]
+    for who in ("auditor", "clerk H29"):
+        for row in (asked.package, replies[0]):
+            with django_assert_max_num_queries(15):
+                pages.get(who, _page(row))
 
 
 def test_the_delivery_page_shows_what_was_sent_and_answered(pages: Pages) -> None:
