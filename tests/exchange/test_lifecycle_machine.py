@@ -10,11 +10,11 @@ from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 
-from exchange import delivery, intake, vault
+from exchange import delivery, intake, recount, statistics, vault
 from exchange.envelope.package import Receiver
 from exchange.evidence import events
 from exchange.lifecycle import FOLLOWS, MOVES
-from exchange.models import Answer, Delivery, Event, Outcome, Package
+from exchange.models import Answer, Delivery, Event, Outcome, Package, StatisticsDay, StatisticsDelta
 from exchange.refusals import Refused
 from tests.exchange.parties import acknowledge, push, recall, replace, say, say_json, serve, update
 from tests.world import ACTOR, NOW, World
@@ -194,6 +194,11 @@ class Exchange(RuleBasedStateMachine):
                     assert (refused.code == "delivery.withdrawn") == (row.state == "withdrawn")
                 else:
                     raise AssertionError(f"{row.state} content was served")
+
+    @invariant()
+    def counters_equal_a_recount(self) -> None:
+        kept = statistics.sums_of(StatisticsDay.objects.all(), StatisticsDelta.objects.all())
+        assert +kept == +recount.count_history()
 
     @invariant()
     def both_sides_see_the_same(self) -> None:
