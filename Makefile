@@ -10,7 +10,7 @@ BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check -qq
 
 help: ## Liệt kê các lệnh / list the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-6s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: .venv/requirements.txt ## Chạy trục thử với các cơ quan mô phỏng (PORT=8000) / a demo hub with simulated agencies
 	@exec env PORT=$(PORT) $(BIN)/python -m fixtures.demo
