@@ -13,6 +13,7 @@ from pytest_django.live_server_helper import LiveServer
 
 from agencies.directory import Credential, System, agency_by_code, signing_certificates
 from exchange import keys as hub_keys
+from exchange import registry
 from exchange.envelope import package as envelope
 from exchange.envelope import signature, xml
 from exchange.models import Event, Package
@@ -176,3 +177,13 @@ def test_make_keys_leaves_present_keys_alone(keys: object) -> None:
     run("make_keys")
     assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
     assert {"seal.pem", "secrets.key"} <= before.keys()
+
+
+def test_a_paused_system_is_resumed_once(hub: World) -> None:
+    registry.pause_gone(hub.systems["health"].id, now=timezone.now())
+    assert "delivering again" in run("resume_system", "health")
+    assert System.objects.get(name="health").paused_at is None
+    with pytest.raises(CommandError, match="not paused"):
+        run("resume_system", "health")
+    with pytest.raises(CommandError, match="no such system"):
+        run("resume_system", "nobody")
