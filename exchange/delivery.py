@@ -10,7 +10,6 @@ from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
-import structlog
 from django.conf import settings
 from django.db import transaction
 from django.db.models import F, QuerySet
@@ -26,8 +25,6 @@ MAX_ATTEMPTS = 60
 FIRST_RETRY = timedelta(seconds=5)
 LONGEST_RETRY = timedelta(hours=6)
 _OPEN = (State.QUEUED, State.HANDED_OVER)
-
-_logger = structlog.get_logger(__name__)
 
 
 # --- push ---------------------------------------------------------------------------------------------

@@ -6,7 +6,7 @@ from datetime import timedelta
 
 from exchange import waiting
 from exchange.evidence import prove, tiles
-from exchange.evidence.checkpoint import Checkpoint, Note
+from exchange.evidence.checkpoint import Checkpoint
 from exchange.evidence.proof import Proof
 from exchange.evidence.tree import HASH, Broken
 from exchange.models import Log, LogEntry, Tile
@@ -65,11 +65,6 @@ def reader(log: Log) -> tiles.ReadTile:
 def head(log: Log) -> Checkpoint:
     """The head of everything that is integrated in `log`, signed or not. Raises Broken."""
     return Checkpoint(log.origin, log.size, tiles.frontier(log.size, reader(log)).root())
-
-
-def signed_head(note: str) -> Checkpoint:
-    """What a stored checkpoint says; its signature is not looked at. Raises Broken."""
-    return Checkpoint.parse(Note.parse(note.encode()).text)
 
 
 def tile(log: Log, size: int, path: str) -> bytes:

@@ -5,7 +5,7 @@ H29.121 "district" (pull).
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
@@ -156,11 +156,6 @@ def answer_to(acceptance: intake.Acceptance, organ: str | None = None) -> envelo
     )
 
 
-def changed(content: envelope.Package, **facts: Any) -> envelope.Package:
-    """`content` with other facts."""
-    return replace(content, **facts)
-
-
 __all__: Sequence[str] = (
     "AGENCIES",
     "DAY",
@@ -169,6 +164,5 @@ __all__: Sequence[str] = (
     "World",
     "answer_to",
     "build",
-    "changed",
     "response_to",
 )

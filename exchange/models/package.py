@@ -44,10 +44,6 @@ class PackageQuerySet(models.QuerySet["Package"]):
         """Those sent by, or on their way to, one of `agencies`."""
         return self.filter(Q(sender__in=agencies) | Q(deliveries__recipient__in=agencies)).distinct()
 
-    def documents(self) -> Self:
-        """Those of kind document."""
-        return self.filter(kind=Kind.DOCUMENT)
-
     def replies(self) -> Self:
         """Documents that answer an earlier one (ResponseFor)."""
         return self.filter(business_type=BusinessType.NEW, about__isnull=False)
