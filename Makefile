@@ -3,6 +3,7 @@
 .PHONY: help demo run test lint lock verifier
 
 PORT ?= 8000
+JOBS ?= 3
 # The first Python that is new enough; where there is none, plain python3, so that the check below can say why not.
 PYTHON ?= $(or $(shell for python in python3 python3.14 python3.13 python3.12 python3.11; do \
 	$$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$python && break; done),python3)
@@ -20,8 +21,8 @@ run: .venv/requirements.txt ## Chạy trục theo các biến HUB_* / the hub wi
 	@exec $(BIN)/python manage.py runhub
 
 test: lint ## Mọi kiểm tra và kiểm thử / lint, then every test
-	$(BIN)/python -m pytest
-	@if $(BIN)/python -m tests.services; then HUB_TEST_ENGINE=production $(BIN)/python -m pytest; \
+	$(BIN)/python -m pytest -n $(JOBS)
+	@if $(BIN)/python -m tests.services; then HUB_TEST_ENGINE=production $(BIN)/python -m pytest -n $(JOBS); \
 	elif [ "$$HUB_TEST_REQUIRE_ALL" = 1 ]; then exit 1; fi
 
 lint: .venv/requirements-dev.txt ## Định dạng, kiểu, hướng import, migration còn thiếu / everything checked without running it

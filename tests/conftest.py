@@ -8,18 +8,29 @@ from typing import Any
 import pytest
 from django.apps import apps
 from django.conf import settings
+from django.contrib.auth.models import Group, Permission
+from django.contrib.contenttypes.models import ContentType
+from django.core import serializers
 from django.db import connection
 from django.db.models import Model
 from django.test import TransactionTestCase
+from pytest_django.plugin import DjangoDbBlocker
 
 from exchange import keys as hub_keys
-from exchange.models import guards
+from exchange.models import Holiday, guards
 from tests import environment, world
 from tests.world import Keys, World
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """What needs PostgreSQL's locks runs in the production pass; the embedded pass does not list it."""
+    """What needs PostgreSQL's locks runs in the production pass; the embedded pass does not list it.
+
+    Whole hubs share one broker, so of several test processes only one runs them.
+    """
+    for item in items:
+        if {"journeys", "failures"} & set(item.path.parts):
+            item.add_marker(pytest.mark.xdist_group("whole hubs"))
     if environment.PRODUCTION:
         return
     needless = [item for item in items if item.get_closest_marker("postgresql")]
@@ -28,15 +39,32 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         items[:] = [item for item in items if item not in needless]
 
 
-@pytest.fixture(scope="session", autouse=True)
-def _emptying_lifts_the_guards() -> Iterator[None]:
-    """Tests with real commits empty the tables afterwards, which the guards rightly refuse."""
+@pytest.fixture(scope="session")
+def written_by_migrations(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -> str:
+    """The rows that migrations make, as JSON."""
+    with django_db_blocker.unblock():
+        written = (ContentType, Permission, Group, Holiday)
+        rows = [row for model in written for row in model.objects.all()]
+        text: str = serializers.serialize(
+            "json", rows, use_natural_foreign_keys=True, use_natural_primary_keys=True
+        )
+        return text
+
+
+@pytest.fixture(scope="session")
+def real_commits(written_by_migrations: str) -> Iterator[None]:
+    """Tests with real commits empty the tables afterwards, which the guards rightly refuse.
+
+    What migrations wrote (roles, holidays) is put back, so that tests may run in any order.
+    """
     case: Any = TransactionTestCase
     emptied = case._fixture_teardown
 
     def teardown(self: TransactionTestCase) -> None:
         guards.remove(connection)
         emptied(self)
+        for row in serializers.deserialize("json", written_by_migrations):
+            row.save()
         guards.install(connection)
 
     case._fixture_teardown = teardown
@@ -112,6 +140,6 @@ def hub(db: None, keys: Keys, fresh_signer: None, snapshot: Snapshot) -> World:
 
 
 @pytest.fixture
-def live_hub(transactional_db: None, keys: Keys, fresh_signer: None) -> World:
+def live_hub(real_commits: None, transactional_db: None, keys: Keys, fresh_signer: None) -> World:
     """The small city with real commits, for tests about locks, threads and wake-ups."""
     return world.build(keys)

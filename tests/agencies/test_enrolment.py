@@ -175,6 +175,7 @@ def test_joining_twice_is_one_membership() -> None:
     assert not Membership.objects.exists()
 
 
+@pytest.mark.usefixtures("real_commits")
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.postgresql
 def test_nobody_claims_a_code_while_another_claim_is_open() -> None:
