@@ -8,7 +8,8 @@ import subprocess
 import tempfile
 import zipfile
 from base64 import b64decode
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from hashlib import file_digest
 from io import BufferedReader
 from pathlib import Path
@@ -48,9 +49,13 @@ def check(report: Report, where: str, zipped: zipfile.ZipFile, *, seal: str = ""
         words = ("Tệp lạ, không manifest nào nêu", "Planted: no manifest covers it")
         report.say(FAILED, f"{where}/{name}", words)
     for name in sorted(name for name in names if name.endswith(".tst")):
-        words = ("Dấu thời gian", "Time stamp")
-        files = {"-in": name, "-data": name.removesuffix(".tst")}
-        _openssl(report, f"{where}/{name}", words, (zipped, _TS, files, tsa))
+        check_token(report, f"{where}/{name}", zipped.read(name), zipped.read(name.removesuffix(".tst")), tsa)
+
+
+def check_token(report: Report, where: str, token: bytes, data: bytes, tsa: str) -> None:
+    """Check an RFC 3161 token over `data` with `openssl`, against the authority in the PEM file `tsa`."""
+    words = ("Dấu thời gian", "Time stamp")
+    _openssl(report, where, words, _Question(_TS, {"-in": token, "-data": data}, tsa))
 
 
 def _manifest(report: Report, where: str, zipped: zipfile.ZipFile, name: str, seal: str) -> set[str]:
@@ -65,8 +70,8 @@ def _manifest(report: Report, where: str, zipped: zipfile.ZipFile, name: str, se
         report.run(f"{where}/{member}", words, lambda m=member, d=digest: _digest(zipped, m, d))  # type: ignore[misc]
     words = ("Chữ ký CAdES trên manifest", "CAdES signature of the manifest")
     if signature in zipped.namelist():
-        files = {"-in": signature, "-content": name}
-        _openssl(report, f"{where}/{signature}", words, (zipped, _CMS, files, seal))
+        files = {"-in": zipped.read(signature), "-content": zipped.read(name)}
+        _openssl(report, f"{where}/{signature}", words, _Question(_CMS, files, seal))
     else:
         report.say(FAILED, f"{where}/{signature}", words, "missing")
     return {signature, *digests}
@@ -98,20 +103,26 @@ def _digest(zipped: zipfile.ZipFile, name: str, digest: bytes) -> None:
             raise Broken("changed")
 
 
-def _openssl(
-    report: Report, where: str, words: Words, work: tuple[zipfile.ZipFile, list[str], dict[str, str], str]
-) -> None:
-    """Let `openssl` check a signature. `work`: the zip, the command, option -> member, the CA file."""
-    zipped, command, files, trusted = work
+@dataclass(frozen=True, slots=True)
+class _Question:
+    """A command of `openssl`, its options with the content of their files, and the PEM file to trust."""
+
+    command: Sequence[str]
+    files: Mapping[str, bytes]
+    trusted: str
+
+
+def _openssl(report: Report, where: str, words: Words, asked: _Question) -> None:
+    """Let `openssl` check a signature; not checked where it, or what to trust, is missing."""
     program = which("openssl")
-    if not program or not trusted:
+    if not program or not asked.trusted:
         report.say(UNCHECKED, where, words, "no certificate given" if program else "openssl not installed")
         return
     with tempfile.TemporaryDirectory() as scratch:
-        command = [program, *command, "-CAfile", trusted]
-        for number, (option, name) in enumerate(files.items()):
+        command = [program, *asked.command, "-CAfile", asked.trusted]
+        for number, (option, content) in enumerate(asked.files.items()):
             copy = Path(scratch) / str(number)
-            copy.write_bytes(zipped.read(name))
+            copy.write_bytes(content)
             command += [option, str(copy)]
         done = subprocess.run(command, capture_output=True, check=False, timeout=60)
     detail = "openssl" if done.returncode == 0 else done.stderr.decode(errors="replace").strip()[-300:]

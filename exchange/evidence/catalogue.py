@@ -390,8 +390,8 @@ _TYPES = (
         "Event bodies removed",
         "Nội dung các sự kiện có chỉ số này đã bị xóa theo quy định; mã băm vẫn còn trong nhật ký.",
         "The bodies of the events at these indices were removed by rule or order; their hashes stay.",
-        "indices reason",
-        "target package delivery",
+        "indices target reason",
+        "package delivery",
         why="retention order",
     ),
 )

@@ -1,15 +1,63 @@
-"""The trails inside a log: the history of every package and delivery, checked over millions of events."""
+"""The trails inside a log: the history of every package and delivery, checked over millions of events.
+
+What grows with the log waits in temporary files that go away by themselves, so memory stays small.
+"""
 
 import json
 import sqlite3
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from exchange.evidence.tree import Broken
 
 RECENT = 20_000  # streams in memory; the others wait in a temporary file
 
 Last = tuple[int, str, str]  # of a stream's newest event: seq, leaf hash, time
+
+
+def _file(*tables: str) -> sqlite3.Connection:
+    made = sqlite3.connect("", isolation_level=None)  # "": a file that goes away by itself
+    made.execute("PRAGMA journal_mode=OFF")
+    for table in tables:
+        made.execute(f"CREATE TABLE {table} WITHOUT ROWID")
+    return made
+
+
+class Removals:
+    """Bodies that were removed, and the `Redaction` events that name them, over all the logs given: the
+    bodies of one year are removed by an event in the log of a later one."""
+
+    def __init__(self) -> None:
+        self._file = _file(
+            "removed (leaf PRIMARY KEY, log, place)",
+            "named (log, place, by_log, by_place, PRIMARY KEY (log, place, by_log, by_place))",
+        )
+        self._any = False
+
+    def add(self, leaf: str, log: str, place: int) -> None:
+        """Of the event at `place` in `log` only the leaf hash is left."""
+        self._any = True
+        self._file.execute("INSERT OR IGNORE INTO removed VALUES (?,?,?)", [leaf, log, place])
+
+    def name(self, log: str, places: Iterable[int], by_log: str, by_place: int) -> None:
+        """The event at `by_place` in `by_log` says that the bodies at `places` in `log` were removed."""
+        rows = ((log, place, by_log, by_place) for place in places)
+        self._file.executemany("INSERT OR IGNORE INTO named VALUES (?,?,?,?)", rows)
+
+    def __contains__(self, leaf: object) -> bool:
+        query = "SELECT 1 FROM removed WHERE leaf = ?"
+        return self._any and self._file.execute(query, [leaf]).fetchone() is not None
+
+    def found(self) -> Iterator[tuple[str, int, list[int]]]:
+        """For each log: how many bodies were removed, and the first places that no later event names."""
+        silent = """
+            SELECT place FROM removed r WHERE log = ? AND NOT EXISTS (
+                SELECT 1 FROM named n WHERE n.log = r.log AND n.place = r.place
+                AND (n.by_log <> n.log OR n.by_place > n.place)
+            ) ORDER BY place LIMIT 5"""
+        counted = self._file.execute("SELECT log, count(*) FROM removed GROUP BY log").fetchall()
+        for log, count in counted:
+            yield log, count, [place for (place,) in self._file.execute(silent, [log])]
 
 
 class Streams:
@@ -19,17 +67,14 @@ class Streams:
     `later` than at index 0 or continues an older one, removed bodies.
     """
 
-    def __init__(self, filtered: bool = False) -> None:
+    def __init__(self, log: str, removals: Removals, filtered: bool = False) -> None:
+        self.log, self.removals = log, removals
         self.filtered, self.later = filtered, filtered
         self.found: Counter[str] = Counter(streams=0)
         self.broken = ""
-        self.removed: dict[str, int] = {}  # leaf hash of a removed body -> its index
-        self.announced: dict[int, int] = {}  # index of a removed body -> index of the event that says so
         self.named: set[str] = set()  # deliveries that an acceptance names, without an event so far
         self._recent: dict[str, Last] = {}
-        self._older = sqlite3.connect("", isolation_level=None)  # "": a file that goes away by itself
-        self._older.execute("PRAGMA journal_mode=OFF")
-        self._older.execute("CREATE TABLE older (stream PRIMARY KEY, seq, leaf, time) WITHOUT ROWID")
+        self._older = _file("older (stream PRIMARY KEY, seq, leaf, time)")
 
     def add(self, places: Iterable[int], lines: Sequence[bytes], leaves: Sequence[bytes]) -> None:
         """Follow these events. Broken if a line is not an event; a stream that breaks is kept for `check`."""
@@ -37,7 +82,7 @@ class Streams:
         try:
             for place, line, leaf in zip(places, lines, leaves, strict=True):
                 if line[:1] == b'"':  # not an event: the leaf hash of a body that was removed
-                    self.removed[leaf.hex()] = place
+                    self.removals.add(leaf.hex(), self.log, place)
                     continue
                 text = line.decode()
                 event, end = scan(text, 0)
@@ -58,7 +103,7 @@ class Streams:
             before = self._fetch(stream)
         if before is None:
             self._begin(place, event, stream, seq)
-        elif (seq, event.get("prev")) == (before[0] + 1, before[1]) or event.get("prev") in self.removed:
+        elif (seq, event.get("prev")) == (before[0] + 1, before[1]) or event.get("prev") in self.removals:
             self.found["backwards"] += time < before[2]
         elif self.filtered and seq > before[0] + 1:
             self.found["gaps"] += 1
@@ -67,7 +112,8 @@ class Streams:
         self._recent[stream] = seq, leaf, time
         if event["event"] in {"SubmissionAcceptance", "Redaction", "NewLog"}:
             self.named.update(map(str, event.get("deliveries", ())))  # type: ignore[call-overload]
-            self.announced.update(dict.fromkeys(event.get("indices", ()), place))  # type: ignore[call-overload]
+            if indices := event.get("indices"):
+                self.removals.name(str(event["target"]), indices, self.log, place)  # type: ignore[arg-type]
             self.later |= place == 0 and "checkpoint" in event
 
     def _begin(self, place: int, event: Mapping[str, object], stream: str, seq: int) -> None:
@@ -75,7 +121,7 @@ class Streams:
         self.found["streams"] += 1
         if seq > 1 and self.later:
             self.found["elsewhere"] += 1
-        elif (seq != 1 or "prev" in event) and event.get("prev") not in self.removed:
+        elif (seq != 1 or "prev" in event) and event.get("prev") not in self.removals:
             self._break(place, stream, seq)
 
     def _break(self, place: int, stream: str, seq: int) -> None:

@@ -11,28 +11,23 @@ import argparse
 import sys
 import zipfile
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from hashlib import sha256
-from io import BufferedReader, RawIOBase
 from pathlib import Path
-from typing import cast
 
 from cryptography import x509
 from cryptography.hazmat.primitives.hashes import SHA256
 
-from exchange.evidence import bundle, receipts
+from exchange.evidence import bundle, folder, receipts
 from exchange.evidence import checkpoint as signed
 from exchange.evidence.checkpoint import Checkpoint, Note, VerifierKey
 from exchange.evidence.events import Event, decode, leaf_hash
+from exchange.evidence.folder import Folder
 from exchange.evidence.proof import Proof, parse_path_line
 from exchange.evidence.report import FAILED, OK, UNCHECKED, UNREADABLE, WARNING, Report
-from exchange.evidence.trails import Streams
+from exchange.evidence.trails import Removals, Streams
 from exchange.evidence.tree import Broken, Frontier, check_consistency, check_inclusion, close_range
-
-Folder = Path | zipfile.Path
-BATCH = 1 << 18  # bytes of events in memory at once
 
 CHECKPOINT = ("Checkpoint của nhật ký", "Checkpoint of the log")
 CONSISTENT = ("Các checkpoint thuộc cùng một nhật ký", "The checkpoints belong to one growing log")
@@ -69,6 +64,8 @@ class Verifier:
     heads: dict[tuple[str, int], bytes] = field(default_factory=dict)  # (origin, size) -> root as signed
     computed: dict[tuple[str, int], bytes] = field(default_factory=dict)  # the same, from the events
     steps: dict[tuple[str, int], tuple[int, list[bytes]]] = field(default_factory=dict)  # old -> new, proof
+    removals: Removals = field(default_factory=Removals)
+    parts: set[str] = field(default_factory=set)  # logs of which a part only was given
 
     def paths(self, paths: Iterable[Path]) -> None:
         """Check all of `paths`, trails last: they confirm the checkpoints met before. Raises OSError."""
@@ -82,6 +79,7 @@ class Verifier:
                 self.trail(str(path), path)
             else:
                 self.archive(path)
+        self.removed()
         self.compare()
 
     def head(self, where: str, raw: bytes) -> Checkpoint | None:
@@ -128,7 +126,7 @@ class Verifier:
     def archive(self, path: Path) -> None:
         """A zip: a proof bundle if it has a manifest, else a trail."""
         words = ("Tệp nén đọc được, không tên nào lặp", "The zip can be read, no name occurs twice")
-        zipped = self.report.run(str(path), words, lambda: _zip(path))
+        zipped = self.report.run(str(path), words, lambda: folder.open_zip(path))
         if zipped is None:
             return
         with zipped:
@@ -142,35 +140,38 @@ class Verifier:
             if "events.jsonl" in names or not bundle.manifests(names):
                 self.trail(str(path), zipfile.Path(zipped))
 
-    def trail(self, where: str, folder: Folder) -> None:
+    def trail(self, where: str, files: Folder) -> None:
         """A trail: `events.jsonl` and `checkpoint`, with `range`, `proofs` and `consistency` where needed."""
-        raw = self.report.run(where, CHECKPOINT, lambda: _read(folder / "checkpoint"), quiet=True)
+        raw = self.report.run(where, CHECKPOINT, lambda: folder.read(files / "checkpoint"), quiet=True)
         head = self.head(where, raw) if raw is not None else None
         if head is None:
             return
-        if (folder / "consistency").exists():
+        if raw is not None and (files / "checkpoint.tst").exists():
+            token = folder.read(files / "checkpoint.tst")
+            bundle.check_token(self.report, f"{where}/checkpoint.tst", token, raw, self.trust.tsa)
+        if (files / "consistency").exists():
             words = ("Bằng chứng nối checkpoint đọc được", "Consistency proofs can be read")
-            steps = self.report.run(where, words, lambda: _steps(folder)) or {}
+            steps = self.report.run(where, words, lambda: folder.steps(files)) or {}
             self.steps.update({(head.origin, old): (head.size, path) for old, path in steps.items()})
-        filtered = (folder / "proofs").exists()
-        streams = Streams(filtered)
+        filtered = (files / "proofs").exists()
+        streams = Streams(head.origin, self.removals, filtered)
         work = self._extract if filtered else self._range
         words = ("Mọi sự kiện nêu ra đều nằm trong nhật ký", "Every event shown stands in the log")
-        found = self.report.run(where, words, lambda: work(folder, head, streams))
+        found = self.report.run(where, words, lambda: work(files, head, streams))
         if found is None:
             return
         whole, summary = found
         self.report.say(UNCHECKED if filtered else OK, where, COMPLETE, summary)
         self._streams(where, streams, limited=not whole)
 
-    def _range(self, folder: Folder, head: Checkpoint, streams: Streams) -> tuple[bool, str]:
+    def _range(self, files: Folder, head: Checkpoint, streams: Streams) -> tuple[bool, str]:
         """All events of an index range give the root. Returns whether that is the whole log, and how much."""
-        line = _read(folder / "range") if (folder / "range").exists() else b"0"
+        line = folder.read(files / "range") if (files / "range").exists() else b"0"
         first, hashes = parse_path_line(line.decode())
         tree, streams.later = Frontier(first, hashes[: first.bit_count()]), first > 0
         met = sorted(size for origin, size in self.heads if origin == head.origin)
         found: dict[tuple[str, int], bytes] = {}
-        for lines, leaves in _events(folder):
+        for lines, leaves in folder.events(files):
             start, done = tree.size, 0
             if self.trails:
                 streams.add(range(start, start + len(lines)), lines, leaves)
@@ -184,11 +185,11 @@ class Verifier:
         self.computed.update(found)
         return (first, end) == (0, head.size), f"{end - first} / {head.size}, index {first}–{end - 1}"
 
-    def _extract(self, folder: Folder, head: Checkpoint, streams: Streams) -> tuple[bool, str]:
+    def _extract(self, files: Folder, head: Checkpoint, streams: Streams) -> tuple[bool, str]:
         """Every event of a filtered export stands in the log, once and in order."""
         count, last = 0, -1
-        with _open(folder / "proofs") as paths:
-            for lines, leaves in _events(folder):
+        with folder.open_member(files / "proofs") as paths:
+            for lines, leaves in folder.events(files):
                 places = []
                 for leaf in leaves:
                     index, path = parse_path_line(paths.readline().decode())
@@ -211,15 +212,19 @@ class Verifier:
         for name, (status, words) in FINDINGS.items():
             if found[name]:
                 self.report.say(status, where, words, str(found[name]))
-        silent = [i for i in streams.removed.values() if streams.announced.get(i, -1) <= i]
-        if streams.removed:
-            status = OK if not silent else UNCHECKED if limited else FAILED
-            words = ("Nội dung bị xóa có sự kiện nêu tên", "Removed bodies are named by a later event")
-            self.report.say(status, where, words, f"{len(streams.removed)}; not named: {silent[:5]}")
+        self.parts |= {streams.log} if limited else set()
         absent = [] if limited else sorted(streams.named)
         if absent:
             words = ("Lượt gửi được nêu nhưng chưa có sự kiện", "Deliveries named, without an event so far")
             self.report.say(WARNING, where, words, f"{len(absent)}: {', '.join(absent[:5])}")
+
+    def removed(self) -> None:
+        """Bodies that were removed are named by a later event, of the same log or of one given with it."""
+        for log, count, silent in self.removals.found():
+            status = OK if not silent else UNCHECKED if log in self.parts else FAILED
+            words = ("Nội dung bị xóa có sự kiện nêu tên", "Removed bodies are named by a later event")
+            hint = ", perhaps in a later log: give its trail too" if silent else ""
+            self.report.say(status, log, words, f"{count}; not named: {silent}{hint}")
 
     def compare(self) -> None:
         """Every checkpoint met must be of one growing log: by its events, or by consistency proofs."""
@@ -254,45 +259,6 @@ def _receipt(raw: bytes) -> tuple[receipts.Receipt, Event]:
 def _same(computed: bytes, root: bytes) -> None:
     if computed != root:
         raise Broken("the events give another root than the one that was signed")
-
-
-def _zip(path: Path) -> zipfile.ZipFile:
-    zipped = zipfile.ZipFile(path)
-    if len(names := zipped.namelist()) != len({*names}):
-        raise Broken("a name occurs twice")
-    return zipped
-
-
-def _open(member: Folder) -> BufferedReader:
-    return BufferedReader(cast("RawIOBase", member.open("rb")))  # a zip member reads lines slowly by itself
-
-
-def _read(member: Folder) -> bytes:
-    with _open(member) as file:
-        return file.read(signed.NOTE_LIMIT)
-
-
-def _steps(folder: Folder) -> dict[int, list[bytes]]:
-    return dict(parse_path_line(line) for line in _read(folder / "consistency").decode().splitlines())
-
-
-def _events(folder: Folder) -> Iterator[tuple[list[bytes], list[bytes]]]:
-    """Events with their leaf hashes, batch by batch. The hot loop: it does nothing but hash."""
-    rest = b""
-    with _open(folder / "events.jsonl") as file:
-        while block := file.read(BATCH):
-            *lines, rest = (rest + block).split(b"\n")
-            yield lines, [sha256(b"\x00" + x).digest() if x[:1] != b'"' else _removed(x) for x in lines]
-    if rest:
-        raise Broken("the last event is cut off")
-
-
-def _removed(line: bytes) -> bytes:
-    """The leaf hash that stands, in hex and quotes, where a body was removed."""
-    leaf = bytes.fromhex(line[1:65].decode())
-    if line != b'"%s"' % leaf.hex().encode():
-        raise Broken(f"not an event and not a leaf hash: {line[:80]!r}")
-    return leaf
 
 
 def _trust(options: argparse.Namespace) -> Trust:

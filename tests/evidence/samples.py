@@ -61,6 +61,7 @@ class Log:
 
     lines: list[bytes] = field(default_factory=list)
     heads: dict[str, tuple[int, str]] = field(default_factory=dict)
+    origin: str = ORIGIN
 
     def add(self, name: str, stream: str, **changes: object) -> bytes:
         """Append an event of type `name`; it follows the last one of its stream."""
@@ -78,7 +79,7 @@ class Log:
     def checkpoint(self, size: int | None = None, key: Ed25519PrivateKey = LOG_KEY) -> bytes:
         """The signed head at `size` (default: now)."""
         leaves = self.leaves[:size]
-        return checkpoint.sign(checkpoint.Checkpoint(ORIGIN, len(leaves), tree.root(leaves)), key)
+        return checkpoint.sign(checkpoint.Checkpoint(self.origin, len(leaves), tree.root(leaves)), key)
 
     def proof(self, index: int, size: int | None = None) -> str:
         """The tlog-proof of one event."""

@@ -15,13 +15,15 @@ from shutil import which
 import pytest
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
-from exchange.evidence import checkpoint, events, proof, prove, receipts, trails, verify
+from exchange.evidence import checkpoint, events, folder, proof, prove, receipts, trails, verify
 from exchange.evidence.report import FAILED, OK, UNCHECKED, WARNING, Check
 from exchange.evidence.verify import Trust, Verifier
+from tests.tsa import TimeStampAuthority
 
 from .samples import (
     CHAIN,
     LOG,
+    LOG_KEY,
     NOW,
     ORIGIN,
     OTHER_LOG_KEY,
@@ -215,7 +217,7 @@ def test_a_range_with_a_missing_event_fails(log: Log, tmp_path: Path) -> None:
 
 def test_removed_bodies_are_fine_once_an_event_says_so(log: Log, tmp_path: Path) -> None:
     reason = events.Reason("retention.rule")
-    log.add("Redaction", "hub", indices=(1, 3), reason=reason)
+    log.add("Redaction", "hub", indices=(1, 3), target=ORIGIN, reason=reason)
     removed = [b'"%s"' % leaf.hex().encode() if i in {1, 3} else line
                for i, (line, leaf) in enumerate(zip(log.lines, log.leaves, strict=True))]  # fmt: skip
     checks = verified(log.export(tmp_path / "trail", removed))
@@ -223,13 +225,37 @@ def test_removed_bodies_are_fine_once_an_event_says_so(log: Log, tmp_path: Path)
     assert any("2; not named: []" in c.detail for c in of(OK, checks))
 
 
+def test_bodies_may_be_removed_by_an_event_in_a_later_log(log: Log, tmp_path: Path) -> None:
+    removed = [b'"%s"' % leaf.hex().encode() for leaf in log.leaves]
+    old = log.export(tmp_path / "old", removed)
+    assert any("in a later log" in c.detail for c in of(FAILED, verified(old)))
+    later = Log(origin="hub.example/log2027")
+    later.add("NewLog", "log2027", checkpoint=log.checkpoint().decode())
+    reason = events.Reason("retention.document")
+    later.add("Redaction", "hub", indices=tuple(range(len(removed))), target=ORIGIN, reason=reason)
+    trust = replace(KEYS, log_keys=[LOG, checkpoint.verifier_key(later.origin, LOG_KEY)])
+    checks = verified(old, later.export(tmp_path / "new"), trust=trust)
+    assert not of(FAILED, checks)
+    assert (ORIGIN, f"{len(removed)}; not named: []") in {(c.where, c.detail) for c in of(OK, checks)}
+
+
 def test_a_redaction_that_comes_before_does_not_cover(log: Log, tmp_path: Path) -> None:
     reason = events.Reason("retention.rule")
-    log.add("Redaction", "hub", indices=(9,), reason=reason)
+    log.add("Redaction", "hub", indices=(9,), target=ORIGIN, reason=reason)
     log.add("Reminder", "d1", delivery="d1")
     log.add("Reminder", "d1", delivery="d1")
     removed = [*log.lines[:-1], b'"%s"' % log.leaves[-1].hex().encode()]
     assert of(FAILED, verified(log.export(tmp_path / "trail", removed)))
+
+
+def test_a_time_stamp_beside_the_checkpoint_of_a_trail_is_checked(log: Log, tmp_path: Path) -> None:
+    authority, trail = TimeStampAuthority.make(tmp_path / "tsa"), log.export(tmp_path / "trail")
+    (trail / "checkpoint.tst").write_bytes(authority.token(log.checkpoint()))
+    trust = replace(KEYS, tsa=str(authority.root))
+    assert "Time stamp" in {c.en for c in of(OK, verified(trail, trust=trust))}
+    assert "Time stamp" in {c.en for c in of(UNCHECKED, verified(trail))}
+    (trail / "checkpoint.tst").write_bytes(authority.token(log.checkpoint(3)))
+    assert "Time stamp" in {c.en for c in of(FAILED, verified(trail, trust=trust))}
 
 
 def test_a_missing_stream_shows(log: Log, tmp_path: Path) -> None:
@@ -258,7 +284,7 @@ def test_more_streams_than_fit_in_memory_are_followed(
     log: Log, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(trails, "RECENT", 2)
-    monkeypatch.setattr(verify, "BATCH", 700)
+    monkeypatch.setattr(folder, "BATCH", 700)
     for stream in ("d3", "d4", "d1", "d5", "d3", "d6", "d2"):
         log.add("Reminder", stream, delivery=stream)
     assert not of(FAILED, verified(log.export(tmp_path / "trail")))
