@@ -1,8 +1,10 @@
 """Systems and their credentials: the part of `enrolment` about who may connect, and how."""
 
+import re
 import secrets
 from collections.abc import Iterable
 from datetime import datetime, timedelta
+from ipaddress import ip_network
 from typing import TypedDict, Unpack
 from urllib.parse import urlsplit
 
@@ -26,7 +28,9 @@ _CHOICES: dict[str, list[str]] = {
 
 
 class SystemFacts(TypedDict, total=False):
-    """What may be said of a system. The secrets are ciphertexts of the hub; `max_bytes` None: its default."""
+    """What may be said of a system. The secrets are ciphertexts of the hub; `max_bytes` and
+    `requests_per_minute` None: its defaults; `networks`: CIDRs, empty: from anywhere; `client_certificate`:
+    SHA-256 of the TLS certificate to show, empty: none."""
 
     kind: str
     delivery: str
@@ -39,6 +43,9 @@ class SystemFacts(TypedDict, total=False):
     signature_policy: str
     duplicate_policy: str
     max_bytes: int | None
+    networks: str
+    client_certificate: str
+    requests_per_minute: int | None
 
 
 @transaction.atomic
@@ -161,6 +168,11 @@ def saw_system(system: System, at: datetime) -> None:
         system.last_seen_at = at
 
 
+def used_credential(credential: Credential, at: datetime) -> None:
+    """Remember that a token was given for `credential` at `at`."""
+    Credential.objects.filter(pk=credential.pk).update(last_used_at=at)
+
+
 @transaction.atomic
 def issue_credential(
     system: System, scopes: Iterable[str] = ("send", "receive", "directory")
@@ -236,10 +248,21 @@ def _check(system: System) -> None:
         raise EnrolmentError("system.callback-missing")
     if system.max_bytes is not None and system.max_bytes <= 0:
         raise EnrolmentError("system.limit-invalid")
+    system.networks = _networks(system.networks)
+    if not re.fullmatch(r"([0-9a-f]{64})?", system.client_certificate):
+        raise EnrolmentError("system.client-certificate-invalid")
     others = System.objects.exclude(pk=system.pk)
     if system.vxp_id and others.filter(vxp_id=system.vxp_id).exists():
         raise EnrolmentError("system.vxp-id-taken", vxp_id=system.vxp_id)
     system.vxp_id = system.vxp_id or None
+
+
+def _networks(text: str) -> str:
+    words = text.replace(",", " ").split()
+    try:
+        return " ".join(str(ip_network(word)) for word in words)
+    except ValueError as error:
+        raise EnrolmentError("system.network-invalid", why=error) from error
 
 
 def _check_url(url: str) -> None:

@@ -32,6 +32,7 @@ from agencies.connections import (
     suspend_system,
     unpause_system,
     update_system,
+    used_credential,
 )
 from agencies.errors import EnrolmentError
 from agencies.models import Agency, Alias, DuplicatePolicy, Membership, SignaturePolicy
@@ -71,6 +72,7 @@ __all__ = [
     "unpause_system",
     "update_agency",
     "update_system",
+    "used_credential",
 ]
 
 MAX_NAME = 300

@@ -70,6 +70,14 @@ TEXTS: dict[str, tuple[str, str]] = {
         "Dung lượng tối đa phải lớn hơn 0.",
         "The largest size must be above 0.",
     ),
+    "system.network-invalid": (
+        "Mạng được phép không hợp lệ: {why}. Hãy viết dạng CIDR, ví dụ 203.0.113.0/24.",
+        "A network is not valid: {why}. Write CIDR, for example 203.0.113.0/24.",
+    ),
+    "system.client-certificate-invalid": (
+        "Dấu vân tay chứng thư TLS phải là SHA-256: 64 chữ số thập lục phân viết thường.",
+        "The fingerprint of the TLS certificate must be SHA-256: 64 lower-case hexadecimal digits.",
+    ),
     "system.vxp-id-taken": (
         "systemid «{vxp_id}» đã thuộc một hệ thống khác.",
         "systemid {vxp_id} already belongs to another system.",

@@ -207,6 +207,11 @@ class System(models.Model):
     sends_for = models.ManyToManyField(
         Agency, verbose_name=_("được gửi thay cho"), related_name="senders", blank=True
     )
+    networks = models.TextField(_("mạng được phép kết nối (CIDR)"), blank=True, default="")
+    client_certificate = models.CharField(
+        _("chứng thư TLS phải có (SHA-256)"), max_length=64, blank=True, default=""
+    )
+    requests_per_minute = models.PositiveIntegerField(_("số yêu cầu mỗi phút"), null=True, blank=True)
     suspended_at = models.DateTimeField(_("tạm ngừng lúc"), null=True, blank=True)
     paused_at = models.DateTimeField(_("tạm dừng giao lúc"), null=True, blank=True)
     last_seen_at = models.DateTimeField(_("liên lạc gần nhất"), null=True, blank=True)

@@ -7,6 +7,7 @@ error that names the nearest known one: a misspelt setting must not be silently 
 import difflib
 from collections.abc import Callable, Mapping
 from dataclasses import MISSING, Field, dataclass, field, fields
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Any, Self
 
@@ -22,6 +23,10 @@ def _boolean(text: str) -> bool:
 
 def _words(text: str) -> tuple[str, ...]:
     return tuple(word for word in text.replace(",", " ").split() if word)
+
+
+def _networks(text: str) -> tuple[str, ...]:
+    return tuple(str(ip_network(word)) for word in _words(text))
 
 
 def _setting(default: Any, text: str, parse: Callable[[str], Any] = str) -> Any:
@@ -64,6 +69,14 @@ class Environment:
     )
     worker_threads: int = _setting(4, "Deliveries lanes worked on at once by one worker process", int)
     debug: bool = _setting(False, "Django's debug pages; never in production", _boolean)
+    trusted_proxies: tuple[str, ...] = _setting(
+        ("127.0.0.1", "::1"),
+        "Addresses (CIDR) of the proxies whose word about the caller is believed",
+        _networks,
+    )
+    requests_per_minute: int = _setting(
+        6000, "Requests one system may make in a minute, unless it has a limit of its own; 0: no limit", int
+    )
     max_package_bytes: int = _setting(100_000_000, "Largest package taken, in bytes", int)
     token_seconds: int = _setting(3600, "Life of an access token, in seconds", int)
     push_networks: tuple[str, ...] = _setting(
@@ -156,4 +169,6 @@ def table() -> str:
 def _shown(default: object) -> str:
     if default in (None, "", ()):
         return ""
+    if isinstance(default, tuple):
+        return f"`{' '.join(default)}`"
     return f"`{int(default) if isinstance(default, bool) else default}`"

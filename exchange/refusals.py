@@ -397,6 +397,15 @@ _ENTRIES = (
         "The token lacks the scope “{scope}”. Ask for a token that has it.",
     ),
     Reason(
+        "auth.origin",
+        403,
+        "15",
+        "Không được gọi từ nơi này",
+        "Not from here",
+        "Hệ thống của bạn không được kết nối từ nơi này: {why}. Hãy gọi từ địa chỉ đã đăng ký, với chứng thư đã đăng ký, hoặc nhờ quản trị trục đăng ký thêm.",
+        "Your system may not connect like this: {why} is not registered for it. Call from a registered address with the registered certificate, or ask the hub's registrar.",
+    ),
+    Reason(
         "request.invalid",
         400,
         "20",

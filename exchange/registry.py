@@ -24,7 +24,7 @@ from agencies.enrolment import AgencyFacts, AliasSpec, EnrolmentError, ImportRep
 from exchange import keys, log, wake
 from exchange.models import Delivery, Lane
 
-__all__ = ["Change", "EnrolmentError", "ImportReport", "Registration"]
+__all__ = ["Change", "EnrolmentError", "ImportReport", "Registration", "SystemFacts"]
 
 DIRECTORY_STREAM = uuid5(UUID(int=0), "registry")
 """The stream of changes that concern no single agency or system."""
@@ -221,6 +221,17 @@ def update_system(system: System, *, by: Change, **facts: Unpack[SystemFacts]) -
         waiting = Delivery.objects.queued().filter(system=system)
         if waiting.update(push=_pushed(system), due_at=by.at):
             wake.after_commit(Lane.values)
+
+
+def saw(system: System, *, now: datetime) -> None:
+    """`system` called. No event: it is no change that anybody made; at most one write a minute."""
+    enrolment.saw_system(system, now)
+
+
+def used(credential: Credential, *, now: datetime) -> None:
+    """A token was given for `credential`, so its system called. No event, for the same reason."""
+    enrolment.used_credential(credential, now)
+    enrolment.saw_system(credential.system, now)
 
 
 @transaction.atomic

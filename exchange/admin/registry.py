@@ -82,6 +82,7 @@ class SystemAdmin(RecordAdmin):
     fieldsets = (
         (None, {"fields": ("condition", "name", "kind", "delivery", "callback_url", "notice", "vxp_id")}),
         (_("Quy tắc"), {"fields": ("signature_policy", "duplicate_policy", "max_bytes")}),
+        (_("Giới hạn kết nối"), {"fields": ("networks", "client_certificate", "requests_per_minute")}),
         (_("Thời gian"), {"fields": ("last_seen_at", "created_at", "paused_at", "suspended_at")}),
     )
 

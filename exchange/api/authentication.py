@@ -1,10 +1,10 @@
 """Who is asking: a system, by the access token it got from /oauth/token."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from hashlib import sha256
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, cast
 
 from django.utils import timezone
 from oauth2_provider.models import AccessToken
@@ -13,6 +13,8 @@ from rest_framework.permissions import BasePermission
 from rest_framework.request import Request
 
 from agencies.directory import Credential, System
+from exchange import door, registry
+from exchange.edge import CERTIFICATE
 from exchange.log import Actor
 from exchange.refusals import Refused
 
@@ -27,12 +29,8 @@ class Principal:
     system: System
     credential: Credential
     scopes: frozenset[str]
+    credit: door.Credit | None = None
     is_authenticated: bool = True
-
-    @property
-    def pk(self) -> Any:
-        """The system's id: what a throttle counts by."""
-        return self.system.pk
 
     @property
     def actor(self) -> Actor:
@@ -46,16 +44,21 @@ class Principal:
 
 
 class TokenAuthentication(BaseAuthentication):
-    """`Authorization: Bearer <token>` (RFC 6750, 2.1). One query.
+    """`Authorization: Bearer <token>` (RFC 6750, 2.1). One query, and now and then a count that is written.
 
     Raises Refused: auth.required (no such token, or its credential was revoked), auth.expired,
-    sender.suspended.
+    sender.suspended, auth.origin, request.too-many.
     """
 
     def authenticate(self, request: Request) -> tuple[Principal, AccessToken]:
         """The principal and the token of `request`."""
         token = _token(get_authorization_header(request))
-        return _principal(token, timezone.now()), token
+        now = timezone.now()
+        principal = _principal(token, now)
+        meta = request.META
+        door.check_origin(principal.system, meta.get("REMOTE_ADDR", ""), meta.get(CERTIFICATE, ""))
+        registry.saw(principal.system, now=now)
+        return replace(principal, credit=door.count_request(principal.system, now)), token
 
     def authenticate_header(self, request: Request) -> str:
         """Makes an unauthenticated request a 401."""

@@ -65,8 +65,11 @@ class Endpoint(APIView):
         return principal
 
     def finalize_response(self, request: Request, response: Any, *args: Any, **kwargs: Any) -> Any:
-        """Answers belong to one system: no shared cache may keep them."""
+        """No shared cache may keep what is one system's; every answer tells what is left of its limit."""
         made = super().finalize_response(request, response, *args, **kwargs)
+        user = getattr(request, "_user", None)  # `request.user` would authenticate again what was refused
+        if isinstance(user, Principal) and user.credit:
+            user.credit.tell(made)
         if not made.has_header("Cache-Control"):
             patch_cache_control(made, private=True, no_cache=True)
         return made

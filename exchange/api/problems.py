@@ -9,13 +9,16 @@ from django.conf import settings
 from django.core.exceptions import BadRequest, PermissionDenied, SuspiciousOperation
 from django.db import InterfaceError, OperationalError
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
+from django.shortcuts import render
 from django.urls import reverse
+from django.utils.cache import patch_vary_headers
 from django.utils.translation import get_language
 from django.views import defaults
 from rest_framework import exceptions
 from rest_framework.views import set_rollback
 
 from exchange.api.request_id import request_id_of
+from exchange.door import TooMany
 from exchange.refusals import CATALOGUE, Problem, Refused
 
 MEDIA_TYPE = "application/problem+json"
@@ -34,8 +37,9 @@ def exception_handler(error: Exception, context: Mapping[str, Any]) -> HttpRespo
     set_rollback()
     request: HttpRequest = context["request"]._request
     response = answer(request, _refused(error, request), _pointed(error))
-    if isinstance(error, exceptions.Throttled):
-        response["Retry-After"] = str(_seconds(error))
+    if isinstance(error, TooMany):
+        response["Retry-After"] = str(error.credit.seconds)
+        error.credit.tell(response)
     return response
 
 
@@ -136,14 +140,6 @@ def _method(error: Any, request: HttpRequest) -> Refused:
     return Refused("request.method", method=str(request.method))
 
 
-def _throttled(error: Any, request: HttpRequest) -> Refused:
-    return Refused("request.too-many", seconds=_seconds(error))
-
-
-def _seconds(error: Any) -> int:
-    return int(error.wait or 1)
-
-
 def _media_type(error: Any, request: HttpRequest) -> Refused:
     return Refused("request.media-type", media_type=request.content_type or "", expected="application/json")
 
@@ -162,7 +158,6 @@ _TRANSLATIONS: Sequence[tuple[tuple[type[Exception], ...], Callable[[Any, HttpRe
     ((exceptions.PermissionDenied, PermissionDenied), _unauthenticated),
     ((exceptions.NotFound, Http404), _missing),
     ((exceptions.MethodNotAllowed,), _method),
-    ((exceptions.Throttled,), _throttled),
     ((exceptions.UnsupportedMediaType,), _media_type),
     ((exceptions.ParseError, exceptions.ValidationError), _invalid),
     ((BadRequest, SuspiciousOperation), _malformed),
@@ -206,10 +201,15 @@ def _json(body: object) -> bytes:
 
 
 def describe(request: HttpRequest, code: str) -> HttpResponse:
-    """What a code of the catalogue means, in both languages; braces stand for facts of the single case."""
+    """What a code means, in both languages; braces stand for facts of the single case.
+
+    A page for a person, JSON for everything that does not ask for HTML.
+    """
     reason = CATALOGUE.get(code)
     if reason is None:
         return answer(request, Refused("request.not-found"))
+    if request.get_preferred_type(["application/json", "text/html"]) == "text/html":
+        return _varied(render(request, "hub/problem.html", {"reason": reason}))
     body = {
         "type": page_of(code),
         "code": code,
@@ -217,7 +217,12 @@ def describe(request: HttpRequest, code: str) -> HttpResponse:
         "title": {"vi": reason.title_vi, "en": reason.title_en},
         "detail": {"vi": reason.vi, "en": reason.en},
     }
-    return JsonResponse(body, json_dumps_params={"ensure_ascii": False, "indent": 2})
+    return _varied(JsonResponse(body, json_dumps_params={"ensure_ascii": False, "indent": 2}))
+
+
+def _varied(response: HttpResponse) -> HttpResponse:
+    patch_vary_headers(response, ["Accept"])
+    return response
 
 
 def unknown_address(request: HttpRequest, path: str) -> HttpResponse:

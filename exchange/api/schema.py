@@ -7,7 +7,7 @@ from drf_spectacular.extensions import OpenApiAuthenticationExtension, OpenApiSe
 from drf_spectacular.settings import spectacular_settings
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiExample, OpenApiParameter, OpenApiResponse, extend_schema
-from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
+from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitView
 
 from exchange.api.body import MEDIA_TYPES
 from exchange.api.problems import MEDIA_TYPE
@@ -22,7 +22,15 @@ SCOPES = {
     "directory": "Đọc danh bạ cơ quan / read the directory of agencies",
     "audit": "Đọc nhật ký / read the log",
 }
-EVERYWHERE = ("auth.required", "auth.expired", "auth.scope", "sender.suspended", "hub.unavailable")
+EVERYWHERE = (
+    "auth.required",
+    "auth.expired",
+    "auth.scope",
+    "auth.origin",
+    "sender.suspended",
+    "request.too-many",
+    "hub.unavailable",
+)
 IF_NONE_MATCH = OpenApiParameter(
     "If-None-Match",
     str,
@@ -70,8 +78,8 @@ class SchemaView(SpectacularAPIView):
     """GET /api/v1/schema/: OpenAPI 3.1, YAML or (?format=json) JSON."""
 
 
-class DocsView(SpectacularSwaggerView):
-    """GET /api/v1/docs/: Swagger UI from this hub's own files."""
+class DocsView(SpectacularSwaggerSplitView):
+    """GET /api/v1/docs/: Swagger UI from this hub's own files, its script apart from the page (CSP)."""
 
     url_name = "api-schema"
 
@@ -80,7 +88,8 @@ class DocsView(SpectacularSwaggerView):
         """The page; Swagger's validator badge would send the address of the description to another host."""
         response = super().get(request, *args, **kwargs)  # type: ignore[no-untyped-call]
         shown = {**spectacular_settings.SWAGGER_UI_SETTINGS, "validatorUrl": None}
-        response.data["settings"] = self._dump(shown)  # type: ignore[no-untyped-call]
+        if "settings" in response.data:
+            response.data["settings"] = self._dump(shown)  # type: ignore[no-untyped-call]
         return response
 
 

@@ -1,5 +1,6 @@
 """The hub's rows."""
 
+from exchange.models.allowance import Allowance
 from exchange.models.counter import Direction, Measure, StatisticsDay, StatisticsDelta
 from exchange.models.delivery import (
     Answer,
@@ -27,6 +28,7 @@ from exchange.models.log import (
 from exchange.models.package import BusinessType, Kind, Package, SignatureState
 
 __all__ = [
+    "Allowance",
     "Answer",
     "Attempt",
     "BusinessType",

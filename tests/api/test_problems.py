@@ -8,10 +8,9 @@ from django.core.exceptions import SuspiciousOperation
 from django.db import OperationalError
 from django.http import Http404
 from django.test import Client, RequestFactory
-from rest_framework.exceptions import Throttled
 from rest_framework.request import Request
 
-from exchange import vault
+from exchange import door, vault
 from exchange.api import problems
 from exchange.refusals import CATALOGUE
 from tests.api.conftest import Caller, code_of
@@ -125,8 +124,8 @@ def test_a_database_that_is_away_is_a_503(rf: RequestFactory) -> None:
 
 
 def test_a_throttled_client_is_told_when_to_come_back(rf: RequestFactory) -> None:
-    answer = handled(rf, Throttled(wait=6.2))
-    assert (answer.status_code, answer["Retry-After"]) == (429, "7")
+    answer = handled(rf, door.TooMany(door.Credit(limit=600, left=0, seconds=7)))
+    assert (answer.status_code, answer["Retry-After"], answer["RateLimit-Limit"]) == (429, "7", "600")
 
 
 @pytest.mark.parametrize(
