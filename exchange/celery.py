@@ -67,6 +67,15 @@ app.conf.update(
             "schedule": 60,
             "options": {"expires": 60},
         },
+        **{
+            f"beat.{name}": {
+                "task": "exchange.tasks.beat",
+                "schedule": 10,
+                "args": [name],
+                "options": {"queue": queue(name), "expires": 10},
+            }
+            for name in (*LANES, HOUSEKEEPING)
+        },
         "check_log": {
             "task": "exchange.tasks.check_log",
             "schedule": 60,

@@ -16,8 +16,8 @@ from django.db.models import F, QuerySet
 from django.db.models.functions import Coalesce
 
 from agencies.models import Agency, System
-from exchange import lifecycle, log, routing, transport, waiting, wake
-from exchange.models import Attempt, Delivery, Event, Outcome, State
+from exchange import lifecycle, log, metrics, routing, transport, waiting, wake
+from exchange.models import Attempt, Delivery, Event, Lane, Outcome, State
 from exchange.refusals import Refused
 
 BATCH = 200
@@ -85,6 +85,10 @@ def settle(results: Sequence[transport.Result], *, now: datetime) -> None:
         lifecycle.record(changes, at=now, actor=log.HUB)
         retries = [row for row in rows if row.state == State.QUEUED]
         Delivery.objects.bulk_update(retries, ["due_at"])
+    for result in results:
+        metrics.ATTEMPTS.labels(result.outcome).inc()
+    for row in retries:
+        metrics.RETRIES.labels(Lane(row.lane).name.lower()).inc()
 
 
 def _attempt(row: Delivery, result: transport.Result) -> Attempt:

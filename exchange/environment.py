@@ -102,6 +102,10 @@ class Environment:
         3, "Working days in which a recall, update or replacement should be answered", int
     )
     sweep_seconds: int = _setting(5, "How often forgotten deliveries are looked for, in seconds", int)
+    metrics_port: int = _setting(
+        0, "The port of the Prometheus metrics, on HUB_METRICS_BIND; 0: no metrics", int
+    )
+    metrics_bind: str = _setting("127.0.0.1", "The address of the Prometheus metrics")
     log_json: bool = _setting(False, "Logs as JSON lines instead of text", _boolean)
 
     @classmethod
@@ -124,6 +128,11 @@ class Environment:
     def keys(self) -> Path:
         """The directory of the hub's own keys."""
         return self.keys_dir or self.data_dir / "keys"
+
+    @property
+    def metrics(self) -> Path:
+        """The directory in which the processes of this machine count, when metrics are on."""
+        return self.data_dir / "metrics"
 
     @property
     def embedded(self) -> bool:

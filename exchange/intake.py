@@ -14,7 +14,7 @@ from django.db import IntegrityError, transaction
 
 from agencies import directory
 from agencies.models import Agency, System
-from exchange import keys, lifecycle, log, matching, plan, routing, trust, vault, wake
+from exchange import keys, lifecycle, log, matching, metrics, plan, routing, trust, vault, wake
 from exchange.envelope import package as envelope
 from exchange.envelope import signing, xml
 from exchange.envelope.codes import STATUS_CODES, Side
@@ -253,6 +253,7 @@ def _admit(checked: Checked, about: Delivery | None = None) -> Acceptance:
         if replayed := _replay(checked.sender, checked.arrival.sha256):
             return replayed
         raise
+    metrics.PACKAGES.labels(package.kind, package.signature_state).inc()
     return Acceptance(
         package=package,
         deliveries=deliveries,

@@ -5,16 +5,18 @@ row otherwise (see models/guards.py). The caller holds the rows' locks, so `seq`
 """
 
 import secrets
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import partial
 from typing import Any
 from uuid import UUID
 
 from django.conf import settings
+from django.db import transaction
 from django.db.models import QuerySet
 
-from exchange import feed, keys, statistics
+from exchange import feed, keys, metrics, statistics
 from exchange.evidence import events, receipts
 from exchange.models import Delivery, Event, EventBody, EventText, Package, Pending, guards
 from exchange.models.ids import uuid7
@@ -264,3 +266,9 @@ def _store(rows: Sequence[Event], texts: Sequence[SaltedText | None]) -> None:
     ]
     if spoken:
         EventText.objects.bulk_create(spoken)
+    transaction.on_commit(partial(_count, [row.name for row in rows]))
+
+
+def _count(names: Iterable[str]) -> None:
+    for name in names:
+        metrics.EVENTS.labels(name).inc()

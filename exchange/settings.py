@@ -3,6 +3,7 @@
 import contextlib
 import os
 import secrets
+import tomllib
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
@@ -11,6 +12,11 @@ from exchange.environment import Environment
 
 ENVIRONMENT = Environment.read(os.environ)
 BASE_DIR = Path(__file__).resolve().parent.parent
+VERSION: str = tomllib.loads((BASE_DIR / "pyproject.toml").read_text(encoding="utf-8"))["project"]["version"]
+
+if ENVIRONMENT.metrics_port:  # read by prometheus_client when it is imported, which is later
+    ENVIRONMENT.metrics.mkdir(parents=True, exist_ok=True)
+    os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(ENVIRONMENT.metrics)
 
 
 def _secret_key(environment: Environment) -> str:
@@ -94,6 +100,7 @@ MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "exchange.api.request_id.RequestIdMiddleware",
+    "exchange.api.watch.WatchMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "exchange.admin.language.LanguageMiddleware",
     "exchange.api.nul.NulMiddleware",
@@ -219,6 +226,7 @@ SPECTACULAR_SETTINGS = {
 UNFOLD = {
     "SITE_TITLE": ENVIRONMENT.name,
     "SITE_HEADER": ENVIRONMENT.name,
+    "SITE_SUBHEADER": f"v{VERSION}",
     "SITE_SYMBOL": "swap_horiz",
     "SHOW_LANGUAGES": False,
     "SHOW_HISTORY": False,
@@ -237,6 +245,8 @@ LOGGING = {
     "loggers": {
         "django.request": {"level": "ERROR"},
         "celery.redirected": {"level": "WARNING"},
+        # A line for each request is for a log store; a person at a terminal reads what went wrong.
+        "exchange.api.watch": {"level": "INFO" if ENVIRONMENT.log_json else "WARNING"},
         # It warns of tasks with an ETA, which the hub does not use.
         "kombu.transport.native_delayed_delivery": {"level": "ERROR"},
     },

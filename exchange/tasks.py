@@ -2,14 +2,15 @@
 
 from datetime import UTC, datetime
 
-from exchange import clocks, delivery, feed, registry, statistics, wake
+from exchange import clocks, delivery, facts, feed, registry, statistics, wake
 from exchange.audit import run as audit
-from exchange.celery import app
+from exchange.celery import LANES, app
 
 
 @app.task(name="exchange.tasks.deliver")
 def deliver(lane: int) -> None:
     """Push everything due in one lane; an endpoint that answered 410 is paused."""
+    facts.beat(f"process.worker.{LANES[lane]}")  # the lane may be too busy for its own message
     for system in delivery.push_lane(lane):
         registry.pause_gone(system, now=datetime.now(UTC))
 
@@ -36,3 +37,9 @@ def look_at_clocks() -> None:
 def check_log() -> None:
     """Check what entered the log since the last check; findings are stored, logged and shown."""
     audit.check(datetime.now(UTC), full=False)
+
+
+@app.task(name="exchange.tasks.beat")
+def beat(lane: str) -> None:
+    """Say that this lane is served: the scheduler, the broker, a worker and the database do their part."""
+    facts.beat(f"process.worker.{lane}")

@@ -1,31 +1,36 @@
-"""Is the process alive, and can the hub do its work? Names of parts and ok/failed, nothing else: public."""
+"""Is the process alive, and can the hub do its work? Names of parts and ok/failed; details for operators."""
 
-import tempfile
-from collections.abc import Callable, Mapping
-from functools import cache
+from collections.abc import Callable, Iterator, Mapping
 
 import structlog
 from django.conf import settings
-from django.db import DatabaseError, connection
-from django.db.migrations.loader import MigrationLoader
-from django.db.migrations.recorder import MigrationRecorder
+from django.db import DatabaseError
 from django.http import HttpRequest, JsonResponse
-from django.utils import timezone
 
-from exchange import sealing
-from exchange.audit import run as audit
-from exchange.audit.rows import PATIENCE
+from exchange.doctor import database, machine, processes
+from exchange.doctor.faults import Finding
 
 _logger = structlog.get_logger(__name__)
+Look = Callable[[], Iterator[Finding]]
 
-
-class Failed(Exception):
-    """A part of the hub does not work, and why (for the log)."""
+PARTS: Mapping[str, Look] = {
+    "database": database.reachable,
+    "migrations": database.migrations,
+    "vault": machine.vault,
+}
+"""What the hub needs to take a package."""
+WATCHED: Mapping[str, Look] = {
+    "broker": processes.broker,
+    "workers": processes.workers,
+    "sealer": processes.sealer,
+    "log": processes.log,
+}
+"""What it needs to do everything else: a failure here keeps no package out."""
 
 
 def live(request: HttpRequest) -> JsonResponse:
     """The process answers."""
-    return _uncached({"status": "ok"}, 200)
+    return _uncached({"status": "ok", "version": settings.VERSION}, 200)
 
 
 def ready(request: HttpRequest) -> JsonResponse:
@@ -33,65 +38,24 @@ def ready(request: HttpRequest) -> JsonResponse:
 
     What is only watched does not keep packages out: then the status is `degraded`.
     """
-    parts = {name: _state(name, check) for name, check in PARTS.items()}
-    watched = {name: _state(name, check) for name, check in WATCHED.items()}
-    healthy = set(parts.values()) == {"ok"}
-    word = "failed" if not healthy else "ok" if set(watched.values()) == {"ok"} else "degraded"
-    return _uncached({"status": word, "parts": parts | watched}, 200 if healthy else 503)
+    found = {name: _look(name, look) for name, look in {**PARTS, **WATCHED}.items()}
+    parts = {name: "failed" if findings else "ok" for name, findings in found.items()}
+    failed = any(found[name] for name in PARTS)
+    word = "failed" if failed else "degraded" if any(found.values()) else "ok"
+    body: dict[str, object] = {"status": word, "version": settings.VERSION, "parts": parts}
+    if not found["database"] and request.user.has_perm("exchange.watch_deliveries"):
+        body["detail"] = {name: findings for name, findings in found.items() if findings}
+    return _uncached(body, 503 if failed else 200)
 
 
-def _state(name: str, check: Callable[[], None]) -> str:
+def _look(name: str, look: Look) -> list[str]:
     try:
-        check()
-    except (DatabaseError, OSError, Failed) as error:
-        _logger.error("not_ready", part=name, error=str(error))
-        return "failed"
-    return "ok"
-
-
-def _database() -> None:
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT 1")
-
-
-def _migrations() -> None:
-    missing = _on_disk() - set(MigrationRecorder(connection).applied_migrations())
-    if missing:
-        raise Failed(f"not applied: {sorted(missing)}")
-
-
-@cache
-def _on_disk() -> frozenset[tuple[str, str]]:
-    """Every migration that this version of the code has; read once, the files do not change."""
-    return frozenset(MigrationLoader(None).graph.nodes)
-
-
-def _vault() -> None:
-    settings.ENVIRONMENT.vault.mkdir(parents=True, exist_ok=True, mode=0o750)
-    with tempfile.TemporaryFile(dir=settings.ENVIRONMENT.vault) as file:
-        file.write(b"ready")
-        file.flush()
-
-
-PARTS: Mapping[str, Callable[[], None]] = {
-    "database": _database,
-    "migrations": _migrations,
-    "vault": _vault,
-}
-
-
-def _sealer() -> None:
-    oldest = sealing.oldest_pending()
-    if oldest and timezone.now() - oldest > PATIENCE:
-        raise Failed(f"an event waits for the sealer since {oldest.isoformat()}")
-
-
-def _log() -> None:
-    if found := audit.alarms():
-        raise Failed("; ".join(finding.text() for finding in found[:5]))
-
-
-WATCHED: Mapping[str, Callable[[], None]] = {"sealer": _sealer, "log": _log}
+        found = [f"{item.code}: {item.seen}" for item in look()]
+    except DatabaseError as error:  # a part that asks the database fails with it
+        found = [f"database.down: {error}"]
+    if found:
+        _logger.error("not_ready", part=name, found=found)
+    return found
 
 
 def _uncached(body: Mapping[str, object], status: int) -> JsonResponse:

@@ -17,6 +17,7 @@ from django.views import defaults
 from rest_framework import exceptions
 from rest_framework.views import set_rollback
 
+from exchange import metrics
 from exchange.api.request_id import request_id_of
 from exchange.door import TooMany
 from exchange.refusals import CATALOGUE, Problem, Refused
@@ -46,6 +47,7 @@ def exception_handler(error: Exception, context: Mapping[str, Any]) -> HttpRespo
 def answer(request: HttpRequest, refused: Refused, errors: Errors | None = None) -> HttpResponse:
     """The problem document of `refused`; `errors` replaces the list of its problems."""
     chosen, reason = language(), refused.reason
+    metrics.REFUSALS.labels(reason.code).inc()
     body = {
         "type": page_of(reason.code),
         "title": refused.problems[0].title(chosen),

@@ -13,6 +13,7 @@ from exchange.models.delivery import (
     State,
 )
 from exchange.models.event import Event, EventBody, EventText
+from exchange.models.fact import Fact
 from exchange.models.feed import FeedEntry, FeedHead
 from exchange.models.holiday import Holiday
 from exchange.models.log import (
@@ -38,6 +39,7 @@ __all__ = [
     "Event",
     "EventBody",
     "EventText",
+    "Fact",
     "FeedEntry",
     "FeedHead",
     "Holiday",

@@ -11,6 +11,7 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
+from exchange import metrics
 from exchange.management import single
 from exchange.management.supervisor import Command as Child
 from exchange.management.supervisor import Supervisor
@@ -35,6 +36,7 @@ class Command(BaseCommand):
         """Run until a signal; CommandError when this hub runs already or its port is taken."""
         children = [*_own(), *(_parse(text) for text in options["also"])]
         with single.lock(settings.ENVIRONMENT.data_dir):
+            metrics.forget(settings.ENVIRONMENT.metrics)
             single.check_port(settings.ENVIRONMENT.bind, settings.ENVIRONMENT.port)
             supervisor = Supervisor(children, cwd=settings.BASE_DIR)
             threading.Thread(target=_announce, args=(supervisor.say,), daemon=True).start()
@@ -45,12 +47,18 @@ def _own() -> list[Child]:
     python, celery = sys.executable, (sys.executable, "-m", "celery", "-A", "exchange.celery")
     worker = ("worker", "--pool", "threads", "--concurrency", str(settings.ENVIRONMENT.worker_threads))
     quiet = ("--loglevel", "WARNING")
+    counting = (
+        [Child("metrics", (python, "manage.py", "serve_metrics"))]
+        if settings.ENVIRONMENT.metrics_port
+        else []
+    )
     return [
         Child("web", (python, "-m", "exchange.management.web")),
         Child("worker", (*celery, "-q", *worker, "--without-mingle", "--without-gossip", *quiet)),
         # No pid file: the lock of the data directory is what keeps a second scheduler away.
         Child("scheduler", (*celery, "-q", "beat", "--pidfile=", *quiet)),
         Child("sealer", (python, "manage.py", "seal_log")),
+        *counting,
     ]
 
 

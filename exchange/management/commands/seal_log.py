@@ -8,7 +8,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from exchange import sealing
+from exchange import facts, sealing
 from exchange.signer import SignerRefused
 
 
@@ -35,7 +35,12 @@ class Command(BaseCommand):
         stop = threading.Event()
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, lambda *_: stop.set())
-        sealing.run(stop.wait)
+
+        def wait(seconds: float) -> bool:
+            facts.beat("process.sealer")
+            return stop.wait(seconds)
+
+        sealing.run(wait)
 
 
 def _once() -> int:
