@@ -78,6 +78,12 @@ class Environment:
         6000, "Requests one system may make in a minute, unless it has a limit of its own; 0: no limit", int
     )
     max_package_bytes: int = _setting(100_000_000, "Largest package taken, in bytes", int)
+    isolate_bytes: int = _setting(
+        1_000_000, "Packages above this size are examined in a process that can be killed", int
+    )
+    large_at_once: int = _setting(2, "Such packages one web process reads and examines at once", int)
+    examine_seconds: int = _setting(30, "Processor time that examining one of them may take, in seconds", int)
+    examine_megabytes: int = _setting(1536, "Memory that it may take, in MB", int)
     token_seconds: int = _setting(3600, "Life of an access token, in seconds", int)
     push_networks: tuple[str, ...] = _setting(
         (), "Private networks (CIDR) that push may reach, plain http allowed there", _words

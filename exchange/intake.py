@@ -3,7 +3,7 @@
 The order of the steps is that of docs/security.md; each line of `_check` is one of them.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from hashlib import sha256
 from typing import Self
@@ -13,11 +13,24 @@ from django.conf import settings
 from django.db import IntegrityError, transaction
 
 from agencies import directory
-from agencies.models import Agency, System
-from exchange import keys, lifecycle, log, matching, metrics, plan, routing, trust, vault, wake
+from agencies.directory import Agency, Certificate, System
+from exchange import (
+    isolation,
+    keys,
+    lifecycle,
+    log,
+    matching,
+    metrics,
+    plan,
+    routing,
+    trust,
+    vault,
+    wake,
+)
 from exchange.envelope import package as envelope
-from exchange.envelope import signing, xml
+from exchange.envelope import signing
 from exchange.envelope.codes import STATUS_CODES, Side
+from exchange.envelope.examine import Terms
 from exchange.models import Delivery, Kind, Package, SignatureState
 from exchange.models.ids import uuid7
 from exchange.refusals import Problem, Refused
@@ -78,8 +91,9 @@ def accept(raw: bytes, *, system: System, actor: log.Actor, now: datetime) -> Ac
     """
     arrival = Arrival.of(raw, system=system, actor=actor, now=now)
     try:
-        sender, root = _sender(arrival, system)
-        return _replay(sender, arrival.sha256) or _admit(_check(arrival, system, sender, root))
+        return _admit(_check(arrival, system))
+    except _Known as known:
+        return known.acceptance
     except Refused as refused:
         _note_refusal(refused, arrival)
         raise
@@ -89,13 +103,13 @@ def validate(raw: bytes, *, system: System, actor: log.Actor, now: datetime) -> 
     """What `accept` would say, by the same rules; nothing is stored."""
     arrival = Arrival.of(raw, system=system, actor=actor, now=now)
     try:
-        sender, root = _sender(arrival, system)
-        if known := _replay(sender, arrival.sha256):
-            return Report(problems=(), warnings=(), recipients=[item.recipient for item in known.deliveries])
-        checked = _check(arrival, system, sender, root)
+        checked = _check(arrival, system)
         with transaction.atomic():
             _, deliveries, warnings = _write(checked)
             transaction.set_rollback(True)
+    except _Known as known:
+        recipients = [item.recipient for item in known.acceptance.deliveries]
+        return Report(problems=(), warnings=(), recipients=recipients)
     except Refused as refused:
         return Report(problems=refused.problems, warnings=(), recipients=[])
     return Report(problems=(), warnings=warnings, recipients=[item.recipient for item in deliveries])
@@ -189,7 +203,6 @@ def _speak_for(
     raw = signing.sign(envelope.build(content), key=seal.key, certificate_chain=list(seal.certificates))
     verdict = trust.Verdict(
         state=SignatureState.BY_HUB,
-        content=xml.parse(raw),
         fingerprint=keys.fingerprint(seal.certificates[0]),
         signer=settings.ENVIRONMENT.name,
     )
@@ -201,13 +214,38 @@ def _speak_for(
 # --- the steps ----------------------------------------------------------------------------------------
 
 
-def _sender(arrival: Arrival, system: System) -> tuple[Agency, xml.Element]:
-    """Steps 1–4 and 0: the gates, then the agency that `From` names, which must be one of this system."""
-    limit = system.max_bytes or settings.ENVIRONMENT.max_package_bytes
-    if len(arrival.raw) > limit:
-        raise Refused("package.too-large", size=len(arrival.raw), limit=limit)
-    root = xml.parse(arrival.raw)
-    code = envelope.read_sender(root)
+class _Known(Exception):
+    """The same bytes came from the same sender before: nothing more is looked at."""
+
+    def __init__(self, acceptance: Acceptance) -> None:
+        self.acceptance = acceptance
+        super().__init__()
+
+
+@dataclass(slots=True)
+class _Registry:
+    """The judge of an examination: what the registry says to its two questions, and what came of them."""
+
+    arrival: Arrival
+    system: System
+    sender: Agency | None = None
+    registered: dict[bytes, Certificate] = field(default_factory=dict)
+    verdict: trust.Verdict | None = None
+
+    def terms(self, organ: str) -> Terms:
+        """The agency that `From` names must be one of this system. Raises Refused, _Known."""
+        self.sender = _sender(organ, self.arrival, self.system)
+        if known := _replay(self.sender, self.arrival.sha256):
+            raise _Known(known)
+        self.registered = {bytes(row.der): row for row in directory.signing_certificates(self.sender)}
+        return trust.terms(self.sender, self.system, self.registered.values())
+
+    def certificate(self, der: bytes) -> None:
+        """Raises Refused certificate.*."""
+        self.verdict = trust.vouch(self.registered[der], self.arrival.now)
+
+
+def _sender(code: str, arrival: Arrival, system: System) -> Agency:
     agency = directory.agency_by_code(code, arrival.now)
     if agency is None:
         raise Refused("sender.not-registered", organ=code)
@@ -215,7 +253,7 @@ def _sender(arrival: Arrival, system: System) -> tuple[Agency, xml.Element]:
         raise Refused("sender.not-yours", organ=code)
     if agency.suspended_at or system.suspended_at:
         raise Refused("sender.suspended", organ=code)
-    return agency, root
+    return agency
 
 
 def _replay(sender: Agency, digest: str) -> Acceptance | None:
@@ -232,12 +270,22 @@ def _replay(sender: Agency, digest: str) -> Acceptance | None:
     )
 
 
-def _check(arrival: Arrival, system: System, sender: Agency, root: xml.Element) -> Checked:
-    """Steps 5–8: the signature, then what was signed, then that its sender is who signed it."""
-    verdict = trust.judge(root, sender, system, arrival.now)
-    content = envelope.read(verdict.content, today=arrival.now.astimezone(envelope.VIETNAM).date())
-    if directory.agency_by_code(content.sender.organ_id, arrival.now) != sender:
+def _check(arrival: Arrival, system: System) -> Checked:
+    """Steps 1–8: size, gates, sender, signature, content, and that who signed is who is named inside."""
+    limit = system.max_bytes or settings.ENVIRONMENT.max_package_bytes
+    if len(arrival.raw) > limit:
+        raise Refused("package.too-large", size=len(arrival.raw), limit=limit)
+    registry = _Registry(arrival, system)
+    today = arrival.now.astimezone(envelope.VIETNAM).date()
+    examined = isolation.examine(arrival.raw, registry, today)
+    content, sender = (
+        examined.package,
+        directory.agency_by_code(examined.package.sender.organ_id, arrival.now),
+    )
+    if sender is None or sender != registry.sender:
         raise Refused("sender.not-yours", organ=content.sender.organ_id)
+    vouched = registry.verdict if examined.certificate else None
+    verdict = vouched or trust.unsigned(examined.problem)
     return Checked(arrival=arrival, sender=sender, verdict=verdict, content=content)
 
 

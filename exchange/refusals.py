@@ -156,6 +156,15 @@ _ENTRIES = (
         "Không đọc được tệp đính kèm “{name}”: {why}. Hãy đính kèm lại và gửi lại.",
         "The attachment “{name}” cannot be read: {why}. Attach it again and send again.",
     ),
+    Reason(
+        "package.too-costly",
+        422,
+        "10",
+        "Gói tin tốn quá nhiều tài nguyên",
+        "The package costs too much to read",
+        "Đọc và kiểm tra gói tin cần hơn {seconds} giây xử lý hoặc {megabytes} MB bộ nhớ nên đã bị dừng. Hãy kiểm tra phần mềm tạo gói tin; nếu gói tin bình thường, hãy báo quản trị trục.",
+        "Reading and checking the package took more than {seconds} seconds of processor time or {megabytes} MB of memory and was stopped. Check the software that made it; if it is an ordinary package, tell the hub's operator.",
+    ),
     # --- signature and certificate ------------------------------------------------------------------------
     Reason(
         "signature.missing",
@@ -458,6 +467,15 @@ _ENTRIES = (
         "The hub is temporarily unavailable",
         "Trục tạm thời không phục vụ được: {why}. Chưa có gì được ghi nhận; hãy thử lại sau.",
         "The hub cannot serve this now: {why}. Nothing was recorded; try again later.",
+    ),
+    Reason(
+        "hub.busy",
+        503,
+        "20",
+        "Trục đang bận",
+        "The hub is busy",
+        "Trục đang xử lý nhiều gói tin lớn cùng lúc. Chưa có gì được ghi nhận; hãy gửi lại sau {seconds} giây.",
+        "The hub is working on many large packages at once. Nothing was recorded; send again in {seconds} seconds.",
     ),
     Reason(
         "hub.error",

@@ -14,9 +14,9 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from agencies import directory
-from exchange import delivery, intake, log, proofs
+from exchange import delivery, intake, isolation, log, proofs
 from exchange.api import paging, problems, shapes
-from exchange.api.body import read_package
+from exchange.api.body import announced, read_package
 from exchange.api.content import answer_bytes
 from exchange.api.endpoint import Endpoint, Input, conditional, read
 from exchange.api.log import proved
@@ -68,10 +68,11 @@ class PackagesView(Endpoint):
     )
     def post(self, request: Request) -> Response:
         """Send an edXML package, as it is. The same bytes from the same sender again are the same package."""
-        raw = read_package(request._request, self.principal.system)
-        accepted = intake.accept(
-            raw, system=self.principal.system, actor=self.principal.actor, now=timezone.now()
-        )
+        with isolation.room(announced(request._request)):
+            raw = read_package(request._request, self.principal.system)
+            accepted = intake.accept(
+                raw, system=self.principal.system, actor=self.principal.actor, now=timezone.now()
+            )
         return acceptance(accepted)
 
     @extend_schema(
@@ -106,10 +107,11 @@ class ValidateView(Endpoint):
     )
     def post(self, request: Request) -> Response:
         """The rules of sending, and nothing is stored."""
-        raw = read_package(request._request, self.principal.system)
-        report = intake.validate(
-            raw, system=self.principal.system, actor=self.principal.actor, now=timezone.now()
-        )
+        with isolation.room(announced(request._request)):
+            raw = read_package(request._request, self.principal.system)
+            report = intake.validate(
+                raw, system=self.principal.system, actor=self.principal.actor, now=timezone.now()
+            )
         chosen = problems.language()
         return Response(
             {

@@ -41,6 +41,8 @@ def exception_handler(error: Exception, context: Mapping[str, Any]) -> HttpRespo
     if isinstance(error, TooMany):
         response["Retry-After"] = str(error.credit.seconds)
         error.credit.tell(response)
+    elif isinstance(error, Refused) and "seconds" in error.problems[0].facts and error.reason.status == 503:
+        response["Retry-After"] = str(error.problems[0].facts["seconds"])
     return response
 
 
