@@ -1,6 +1,6 @@
 # A fresh machine needs Python 3.11 or newer with its venv module, and make. Everything else is installed here.
 .DEFAULT_GOAL := help
-.PHONY: help demo run test lint lock verifier
+.PHONY: help demo run test bench lint lock verifier
 
 PORT ?= 8000
 JOBS ?= 3
@@ -24,6 +24,9 @@ test: lint ## Mọi kiểm tra và kiểm thử / lint, then every test
 	$(BIN)/python -m pytest -n $(JOBS)
 	@if $(BIN)/python -m tests.services; then HUB_TEST_ENGINE=production $(BIN)/python -m pytest -n $(JOBS); \
 	elif [ "$$HUB_TEST_REQUIRE_ALL" = 1 ]; then exit 1; fi
+
+bench: .venv/requirements-dev.txt ## Đo tốc độ so với mức sàn, trên cả hai cấu hình / speed beside its floor, on both set-ups (10 minutes)
+	$(BIN)/python -m tests.bench
 
 lint: .venv/requirements-dev.txt ## Định dạng, kiểu, hướng import, migration còn thiếu / everything checked without running it
 	$(BIN)/ruff check .

@@ -85,19 +85,19 @@ def _batches(codes: Iterable[str]) -> Iterator[list[str]]:
         yield batch
 
 
-def hold(agencies: Collection[UUID]) -> dict[UUID, System | None]:
-    """The systems through which `agencies` receive, which nobody can change until the transaction ends.
+def hold(agencies: Collection[UUID]) -> dict[UUID, UUID | None]:
+    """The ids of the systems that `agencies` receive through: nobody changes them until the transaction ends.
 
     Several transactions may hold an agency at once; only a change of its row waits for them. SQLite has one
     writer anyway.
     """
-    if connection.vendor == "postgresql":
-        with connection.cursor() as cursor:
-            cursor.execute(
-                "SELECT id FROM agencies_agency WHERE id = ANY(%s) ORDER BY id FOR SHARE", [list(agencies)]
-            )
-    found = Agency.objects.filter(pk__in=agencies).select_related("receives_through")
-    return {agency.pk: agency.receives_through for agency in found}
+    wanted = Agency.objects.filter(pk__in=agencies).order_by("pk").values_list("pk", "receives_through_id")
+    if connection.vendor != "postgresql":
+        return dict(wanted)
+    sql, values = wanted.query.sql_with_params()
+    with connection.cursor() as cursor:
+        cursor.execute(f"{sql} FOR SHARE", values)
+        return dict(cursor.fetchall())
 
 
 def may_send_for(system: System, agency: Agency) -> bool:

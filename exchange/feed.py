@@ -17,7 +17,7 @@ from django.db import connection, transaction
 from django.db.models import Max
 
 from exchange import waiting
-from exchange.models import Delivery, Event, EventBody, FeedEntry, FeedHead, Package
+from exchange.models import Delivery, Event, EventBody, FeedEntry, FeedHead, Package, bulk
 from exchange.refusals import Refused
 
 BATCH = 500
@@ -50,12 +50,10 @@ class Item:
 
 def enter(events: Iterable[tuple[Event, Package | Delivery, Package]]) -> None:
     """Put `events` (event, its row, its package) under sender and recipient, in the events' transaction."""
-    FeedEntry.objects.bulk_create(
-        [
-            FeedEntry(event=event, agency_id=agency)
-            for event, row, package in events
-            for agency in _concerned(row, package)
-        ]
+    bulk.insert(
+        FeedEntry,
+        ("position", "event_id", "agency_id"),
+        [(None, event.pk, agency) for event, row, package in events for agency in _concerned(row, package)],
     )
 
 

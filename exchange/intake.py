@@ -31,7 +31,7 @@ from exchange.envelope import package as envelope
 from exchange.envelope import signing
 from exchange.envelope.codes import STATUS_CODES, Side
 from exchange.envelope.examine import Terms
-from exchange.models import Delivery, Kind, Package, SignatureState
+from exchange.models import Delivery, Event, Kind, Package, SignatureState
 from exchange.models.ids import uuid7
 from exchange.refusals import Problem, Refused
 
@@ -84,6 +84,16 @@ class Checked:
     content: envelope.Package
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Written:
+    """What an acceptance wrote, with its event; not yet committed."""
+
+    package: Package
+    deliveries: list[Delivery]
+    warnings: tuple[envelope.Note, ...]
+    event: Event
+
+
 def accept(raw: bytes, *, system: System, actor: log.Actor, now: datetime) -> Acceptance:
     """Take the package `raw` from `system`; the same bytes again give the stored acceptance.
 
@@ -105,14 +115,15 @@ def validate(raw: bytes, *, system: System, actor: log.Actor, now: datetime) -> 
     try:
         checked = _check(arrival, system)
         with transaction.atomic():
-            _, deliveries, warnings = _write(checked)
+            written = _write(checked)
             transaction.set_rollback(True)
     except _Known as known:
         recipients = [item.recipient for item in known.acceptance.deliveries]
         return Report(problems=(), warnings=(), recipients=recipients)
     except Refused as refused:
         return Report(problems=refused.problems, warnings=(), recipients=[])
-    return Report(problems=(), warnings=warnings, recipients=[item.recipient for item in deliveries])
+    recipients = [item.recipient for item in written.deliveries]
+    return Report(problems=(), warnings=written.warnings, recipients=recipients)
 
 
 def answer(
@@ -228,17 +239,22 @@ class _Registry:
 
     arrival: Arrival
     system: System
+    organ: str = ""
     sender: Agency | None = None
     registered: dict[bytes, Certificate] = field(default_factory=dict)
     verdict: trust.Verdict | None = None
 
     def terms(self, organ: str) -> Terms:
         """The agency that `From` names must be one of this system. Raises Refused, _Known."""
-        self.sender = _sender(organ, self.arrival, self.system)
+        self.organ, self.sender = organ, _sender(organ, self.arrival, self.system)
         if known := _replay(self.sender, self.arrival.sha256):
             raise _Known(known)
         self.registered = {bytes(row.der): row for row in directory.signing_certificates(self.sender)}
         return trust.terms(self.sender, self.system, self.registered.values())
+
+    def named(self, organ: str) -> Agency | None:
+        """The agency of `organ`, looked up once for the same words."""
+        return self.sender if organ == self.organ else directory.agency_by_code(organ, self.arrival.now)
 
     def certificate(self, der: bytes) -> None:
         """Raises Refused certificate.*."""
@@ -258,9 +274,10 @@ def _sender(code: str, arrival: Arrival, system: System) -> Agency:
 
 def _replay(sender: Agency, digest: str) -> Acceptance | None:
     """The stored acceptance of the same bytes from the same sender."""
-    package = Package.objects.filter(sender=sender, sha256=digest).select_related("sender").first()
-    if package is None:
+    known = list(Package.objects.filter(sender=sender, sha256=digest).order_by().values_list("pk", flat=True))
+    if not known:
         return None
+    package = Package.objects.select_related("sender").get(pk=known[0])
     return Acceptance(
         package=package,
         deliveries=list(package.deliveries.select_related("recipient").order_by("id")),
@@ -278,15 +295,12 @@ def _check(arrival: Arrival, system: System) -> Checked:
     registry = _Registry(arrival, system)
     today = arrival.now.astimezone(envelope.VIETNAM).date()
     examined = isolation.examine(arrival.raw, registry, today)
-    content, sender = (
-        examined.package,
-        directory.agency_by_code(examined.package.sender.organ_id, arrival.now),
-    )
+    sender = registry.named(examined.package.sender.organ_id)
     if sender is None or sender != registry.sender:
-        raise Refused("sender.not-yours", organ=content.sender.organ_id)
+        raise Refused("sender.not-yours", organ=examined.package.sender.organ_id)
     vouched = registry.verdict if examined.certificate else None
     verdict = vouched or trust.unsigned(examined.problem)
-    return Checked(arrival=arrival, sender=sender, verdict=verdict, content=content)
+    return Checked(arrival=arrival, sender=sender, verdict=verdict, content=examined.package)
 
 
 def _admit(checked: Checked, about: Delivery | None = None) -> Acceptance:
@@ -294,25 +308,23 @@ def _admit(checked: Checked, about: Delivery | None = None) -> Acceptance:
     vault.put(checked.arrival.raw)
     try:
         with transaction.atomic(durable=True):
-            package, deliveries, warnings = _write(checked, about)
-            wake.after_commit(item.lane for item in deliveries if item.push)
+            written = _write(checked, about)
+            wake.after_commit(item.lane for item in written.deliveries if item.push)
     except (IntegrityError, Refused):
         # The same bytes may have come twice at once, and the other one was first.
         if replayed := _replay(checked.sender, checked.arrival.sha256):
             return replayed
         raise
-    metrics.PACKAGES.labels(package.kind, package.signature_state).inc()
+    metrics.PACKAGES.labels(written.package.kind, written.package.signature_state).inc()
     return Acceptance(
-        package=package,
-        deliveries=deliveries,
-        warnings=warnings,
-        receipt=log.acceptance_receipt(package),
+        package=written.package,
+        deliveries=written.deliveries,
+        warnings=written.warnings,
+        receipt=log.new_receipt(written.event),
     )
 
 
-def _write(
-    checked: Checked, about: Delivery | None = None
-) -> tuple[Package, list[Delivery], tuple[envelope.Note, ...]]:
+def _write(checked: Checked, about: Delivery | None = None) -> Written:
     """Everything that acceptance writes; runs in the caller's transaction."""
     arrival, content = checked.arrival, checked.content
     package = _package(checked)
@@ -331,10 +343,11 @@ def _write(
     named = tuple(str(item.id) for item in made.deliveries)
     entry = log.Entry(row=package, event="SubmissionAcceptance", package=package, facts={"deliveries": named})
     consigned = [log.Entry(row=item, event="ContentConsignment", package=package) for item in made.deliveries]
-    log.append([entry, *consigned], at=arrival.now, actor=arrival.actor)
+    taken, *_ = log.append([entry, *consigned], at=arrival.now, actor=arrival.actor)
     package.save(force_insert=True)
     Delivery.objects.bulk_create(made.deliveries)
-    return package, made.deliveries, (*checked.verdict.notes, *content.warnings, *made.warnings)
+    warnings = (*checked.verdict.notes, *content.warnings, *made.warnings)
+    return Written(package=package, deliveries=made.deliveries, warnings=warnings, event=taken)
 
 
 def _package(checked: Checked) -> Package:

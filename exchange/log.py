@@ -18,10 +18,11 @@ from django.db.models import QuerySet
 
 from exchange import feed, keys, metrics, statistics
 from exchange.evidence import events, receipts
-from exchange.models import Delivery, Event, EventBody, EventText, Package, Pending, guards
+from exchange.models import Delivery, Event, EventBody, EventText, Package, Pending, bulk, guards
 from exchange.models.ids import uuid7
 from exchange.statistics import Happening
 
+_COLUMNS = ("stream", "seq", "name", "at", "package", "delivery", *guards.STATE, "leaf")
 HANDOVERS = ("ContentHandover", "ContentHandoverUnconfirmed")
 
 
@@ -155,8 +156,16 @@ def handover_receipt(delivery: Delivery) -> Receipt:
 
 def receipt(event: Event) -> Receipt:
     """The hub's signed statement of `event` (RFC 7515, appendix F: detached content). Raises Altered."""
+    return _receipt(event, event.stored_receipt.jws if hasattr(event, "stored_receipt") else sign(event))
+
+
+def new_receipt(event: Event) -> Receipt:
+    """The same for an event that this transaction appended: nothing is read again. Raises Altered."""
+    return _receipt(event, sign(event))
+
+
+def _receipt(event: Event, jws: str) -> Receipt:
     line = _line(event)
-    jws = event.stored_receipt.jws if hasattr(event, "stored_receipt") else sign(event)
     return Receipt(event.pk, events.decode(line.raw).id, line.name, line.at, line.raw, jws)
 
 
@@ -256,16 +265,13 @@ def _row(event: events.Event, row: Package | Delivery | None) -> Event:
 
 
 def _store(rows: Sequence[Event], texts: Sequence[SaltedText | None]) -> None:
-    Event.objects.bulk_create(rows)
-    EventBody.objects.bulk_create([EventBody(event=row, raw=row.body.raw) for row in rows])
-    Pending.objects.bulk_create([Pending(event=row) for row in rows])
-    spoken = [
-        EventText(event=row, salt=text.salt, text=text.text)
-        for row, text in zip(rows, texts, strict=True)
-        if text
-    ]
-    if spoken:
-        EventText.objects.bulk_create(spoken)
+    numbers = bulk.insert(Event, _COLUMNS, [[getattr(row, name) for name in _COLUMNS] for row in rows])
+    for row, number in zip(rows, numbers, strict=True):
+        row.pk = number
+    bulk.insert(EventBody, ("event_id", "raw"), [(row.pk, row.body.raw) for row in rows])
+    bulk.insert(Pending, ("event_id",), [(row.pk,) for row in rows])
+    spoken = [(row.pk, text.salt, text.text) for row, text in zip(rows, texts, strict=True) if text]
+    bulk.insert(EventText, ("event_id", "salt", "text"), spoken)
     transaction.on_commit(partial(_count, [row.name for row in rows]))
 
 

@@ -9,6 +9,7 @@ from datetime import timedelta
 from uuid import UUID
 
 from django.db import connection
+from django.db.models import Min
 
 from agencies import directory
 from agencies.models import Agency
@@ -324,9 +325,9 @@ def _warn_of_duplicates(plan: Plan, incoming: Incoming) -> None:
     mine = Package.objects.filter(sender=package.sender, kind=Kind.DOCUMENT)
     same_id = mine.filter(document_id=package.document_id).exclude(business_type=BusinessType.RECALL)
     standing = same_id.filter(deliveries__state__in=set(State) - {State.WITHDRAWN})
-    earlier = standing.order_by("accepted_at").first()
+    earlier = standing.aggregate(sent_at=Min("accepted_at"))["sent_at"]
     if earlier:
-        sent_at = earlier.accepted_at.isoformat(timespec="minutes")
+        sent_at = earlier.isoformat(timespec="minutes")
         problem = Problem("document.id-reused", {"document_id": package.document_id, "sent_at": sent_at})
         if package.system and directory.duplicate_policy(package.sender, package.system) == "refuse":
             raise Refused([problem])

@@ -129,8 +129,9 @@ def hold(deliveries: Sequence[Delivery]) -> None:
     systems = directory.hold({item.recipient_id for item in deliveries})
     for item in deliveries:
         system = systems.get(item.recipient_id)
-        if system is not None and system.pk != item.system_id:
-            item.system, item.push = system, system.delivery == System.Delivery.PUSH
+        if system is not None and system != item.system_id:
+            item.system = System.objects.get(pk=system)
+            item.push = item.system.delivery == System.Delivery.PUSH
 
 
 def _problem(code: str, agency: Agency | None) -> Problem | None:

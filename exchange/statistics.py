@@ -15,7 +15,7 @@ from uuid import UUID
 from django.db import connection, transaction
 from django.db.models import QuerySet, Sum
 
-from exchange.models import Answer, Delivery, Direction, Kind, Measure, Package, State
+from exchange.models import Answer, Delivery, Direction, Kind, Measure, Package, State, bulk
 from exchange.models import StatisticsDay as Day
 from exchange.models import StatisticsDelta as Delta
 from exchange.workdays import day_of
@@ -102,9 +102,7 @@ class Happening:
 
 def add(happenings: Iterable[Happening]) -> None:
     """Insert what `happenings` add, in the transaction of their events."""
-    Delta.objects.bulk_create(
-        [Delta(**key._asdict(), count=number) for key, number in count(happenings).items()]
-    )
+    bulk.insert(Delta, (*Key._fields, "count"), [(*key, number) for key, number in count(happenings).items()])
 
 
 def count(happenings: Iterable[Happening]) -> Sums:

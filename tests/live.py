@@ -106,7 +106,7 @@ class LiveHub:
 
     def manage(self, *words: str) -> str:
         """Run a command of the hub and return what it printed."""
-        return _run(self.environ, "manage.py", *words)
+        return run(self.environ, "manage.py", *words)
 
 
 @contextmanager
@@ -136,7 +136,8 @@ def _descendants(pid: int) -> list[tuple[int, str]]:
     return found
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """A TCP port of the loopback interface that nobody listens on."""
     with create_server(("127.0.0.1", 0)) as probe:
         port: int = probe.getsockname()[1]
         return port
@@ -161,7 +162,8 @@ def _database() -> Iterator[dict[str, str]]:
             connection.execute(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
 
 
-def _run(environ: dict[str, str], *words: str) -> str:
+def run(environ: dict[str, str], *words: str) -> str:
+    """Run Python with `words` in the environment of a hub; what it printed."""
     done = subprocess.run(
         (sys.executable, *words), cwd=ROOT, env=environ, capture_output=True, text=True, check=False
     )
@@ -172,7 +174,7 @@ def _run(environ: dict[str, str], *words: str) -> str:
 @contextmanager
 def running(directory: Path, keys: Keys, callback_url: str, **extra: str) -> Iterator[LiveHub]:
     """A hub of its own under `directory`, with the small city registered; stopped at the end."""
-    port = _free_port()
+    port = free_port()
     (directory / "trust").mkdir(parents=True)
     (directory / "trust" / "root.pem").write_bytes(
         (environment.DIRECTORY / "trust" / "root.cert.pem").read_bytes()
@@ -195,13 +197,13 @@ def running(directory: Path, keys: Keys, callback_url: str, **extra: str) -> Ite
                 **extra,
             }
         )
-        _run(environ, "manage.py", "migrate", "--verbosity", "0")
-        _run(environ, "manage.py", "make_keys")
+        run(environ, "manage.py", "migrate", "--verbosity", "0")
+        run(environ, "manage.py", "make_keys")
         certificates = {code: identity.der.hex() for code, identity in keys.identities.items()}
         (directory / "city.json").write_text(
             json.dumps({"callback_url": callback_url, "certificates": certificates})
         )
-        clients = json.loads(_run(environ, "-m", "tests.city", str(directory / "city.json")))
+        clients = json.loads(run(environ, "-m", "tests.city", str(directory / "city.json")))
         with (directory / "hub.log").open("wb") as log:
             supervisor = subprocess.Popen(
                 (sys.executable, "manage.py", "runhub"), cwd=ROOT, env=environ, stdout=log, stderr=log

@@ -8,6 +8,7 @@ from datetime import timedelta
 import pytest
 from cryptography.hazmat.primitives.serialization import Encoding
 from django.db import IntegrityError, connection
+from django.test.utils import CaptureQueriesContext
 
 from agencies.models import Agency, System
 from exchange import intake, log, registry, vault
@@ -261,3 +262,24 @@ def test_a_stale_revocation_list_is_used_and_marked(hub: World, keys: Keys) -> N
     root = keys.authority.certificate.public_bytes(Encoding.DER)
     registry.store_crl(listed.public_bytes(Encoding.DER), root, by=registry.Change(ACTOR, NOW))
     assert [note.code for note in hub.send("H29", "H29.5").warnings] == ["certificate.revocation-stale"]
+
+
+@pytest.mark.parametrize("recipients", [["H29.5"], ["H29.5", "H29.17", "H29.121", "H29.10"]])
+def test_an_acceptance_is_written_in_seven_statements_whatever_the_number_of_recipients(
+    hub: World, recipients: list[str]
+) -> None:
+    raw = hub.document("H29", *recipients)
+    with CaptureQueriesContext(connection) as queries:
+        hub.accept(raw)
+    written = [query["sql"] for query in queries if query["sql"].startswith(("INSERT", "UPDATE", "DELETE"))]
+    assert len(written) == 7
+
+
+def test_more_recipients_ask_the_database_no_more_often(hub: World) -> None:
+    def statements(*recipients: str) -> int:
+        raw = hub.document("H29", *recipients)
+        with CaptureQueriesContext(connection) as queries:
+            hub.accept(raw)
+        return len(queries)
+
+    assert statements("H29.5") == statements("H29.5", "H29.17", "H29.121", "H29.10")

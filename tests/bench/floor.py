@@ -1,0 +1,176 @@
+"""The floors: the same work with nothing in between, on the same server and database.
+
+`application` is a plain Django view: token, parse, verify by hand, hash, fsync, the same rows. It is served
+like the hub's by `python -m tests.bench.floor PORT PROCESSES THREADS`.
+"""
+
+import base64
+import hashlib
+import json
+import os
+import secrets
+import sys
+from collections.abc import Callable
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+TABLES = (
+    "exchange_event", "exchange_eventbody", "exchange_pending", "exchange_feedentry",
+    "exchange_statisticsdelta", "exchange_package", "exchange_delivery",
+)  # fmt: skip
+DS = "{http://www.w3.org/2000/09/xmldsig#}"
+
+
+def prepare(package: str) -> dict[str, list[tuple[Any, ...]]]:
+    """Make empty tables like the hub's, without indexes, keys and guards; returns the rows of `package`."""
+    from django.db import connection
+
+    of_events = f"IN (SELECT id FROM exchange_event WHERE package = '{package}')"
+    which = {
+        "exchange_event": f"package = '{package}'",
+        "exchange_eventbody": f"event_id {of_events}",
+        "exchange_pending": f"event_id {of_events}",
+        "exchange_feedentry": f"event_id {of_events}",
+        "exchange_statisticsdelta": "TRUE",
+        "exchange_package": f"id = '{package}'",
+        "exchange_delivery": f"package_id = '{package}'",
+    }
+    rows = {}
+    with connection.cursor() as cursor:
+        for table in TABLES:
+            floor = table.replace("exchange", "floor")
+            cursor.execute(f"CREATE TABLE {floor} AS SELECT * FROM {table} WHERE 1 = 0")
+            cursor.execute(f"SELECT * FROM {table} WHERE {which[table]}")
+            rows[table] = cursor.fetchall()
+    return rows
+
+
+def verify(raw: bytes) -> None:
+    """Parse, and verify the enveloped signature by hand: two canonical forms, a digest, one RSA operation."""
+    from cryptography import x509
+    from cryptography.hazmat.primitives import hashes
+    from cryptography.hazmat.primitives.asymmetric import padding
+    from lxml import etree
+
+    root: Any = etree.fromstring(raw)
+    signature = root.find(f".//{DS}Signature")
+    info, value = signature[0], base64.b64decode(signature[1].text)
+    signed = etree.tostring(info, method="c14n", exclusive=True)
+    der = base64.b64decode(signature.find(f".//{DS}X509Certificate").text)
+    key: Any = x509.load_der_x509_certificate(der).public_key()
+    signature.getparent().remove(signature)
+    digest = hashlib.sha256(etree.tostring(root, method="c14n", exclusive=True)).digest()
+    assert base64.b64decode(info.find(f".//{DS}DigestValue").text) == digest
+    key.verify(value, signed, padding.PKCS1v15(), hashes.SHA256())
+
+
+def keep(directory: Path, raw: bytes) -> str:
+    """Write `raw` durably under its SHA-256."""
+    sha256 = hashlib.sha256(raw).hexdigest()
+    target = directory / sha256
+    temporary = target.with_name(secrets.token_hex(8))
+    with temporary.open("xb") as file:
+        file.write(raw)
+        file.flush()
+        os.fsync(file.fileno())
+    temporary.rename(target)
+    handle = os.open(directory, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+    return sha256
+
+
+def insert(rows: dict[str, list[tuple[Any, ...]]]) -> None:
+    """The rows of one acceptance, a statement for each table, in one transaction."""
+    from django.db import connection, transaction
+
+    with transaction.atomic(), connection.cursor() as cursor:
+        for table, some in rows.items():
+            one = f"({', '.join(['%s'] * len(some[0]))})"
+            cursor.execute(
+                f"INSERT INTO {table.replace('exchange', 'floor')} VALUES {', '.join([one] * len(some))}",
+                [value for row in some for value in row],
+            )
+
+
+def _view() -> Callable[..., Any]:
+    from django.db import connection
+    from django.http import HttpRequest, HttpResponse, JsonResponse
+
+    rows = json.loads(Path(os.environ["FLOOR_ROWS"]).read_text(), object_hook=_bytes)
+    directory = Path(os.environ["FLOOR_ROWS"]).parent / "floor-vault"
+    directory.mkdir(exist_ok=True)
+
+    def view(request: HttpRequest) -> HttpResponse:
+        token = request.headers["Authorization"].removeprefix("Bearer ")
+        with connection.cursor() as cursor:
+            cursor.execute(
+                "SELECT 1 FROM oauth2_provider_accesstoken WHERE token_checksum = %s",
+                [hashlib.sha256(token.encode()).hexdigest()],
+            )
+            assert cursor.fetchone()
+        raw = request.body
+        verify(raw)
+        sha256 = keep(directory, raw)
+        insert(rows)
+        return JsonResponse({"sha256": sha256}, status=201)
+
+    return view
+
+
+def dump(rows: dict[str, list[tuple[Any, ...]]], path: Path) -> None:
+    """Write `rows` for the floor's processes."""
+
+    def plain(value: Any) -> Any:
+        return {"hex": bytes(value).hex()} if isinstance(value, bytes | memoryview) else str(value)
+
+    path.write_text(json.dumps(rows, default=plain))
+
+
+def _bytes(value: dict[str, Any]) -> Any:
+    return bytes.fromhex(value["hex"]) if set(value) == {"hex"} else value
+
+
+def load(_target: str) -> Callable[..., Any]:
+    """The floor as a WSGI application, in a serving process."""
+    import django
+
+    os.environ["DJANGO_SETTINGS_MODULE"] = "exchange.settings"
+    django.setup()
+    from django.conf import settings
+    from django.core.handlers.wsgi import WSGIHandler
+    from django.urls import path
+
+    settings.MIDDLEWARE = ["django.middleware.common.CommonMiddleware"]
+    urls = import_module("types").ModuleType("floor_urls")
+    urls.urlpatterns = [path("floor", _view())]
+    sys.modules["floor_urls"] = urls
+    settings.ROOT_URLCONF = "floor_urls"
+    return WSGIHandler()
+
+
+def main() -> None:
+    """Serve the floor until a signal."""
+    from granian.constants import HTTPModes, Interfaces
+    from granian.log import LogLevels
+    from granian.server import Server
+
+    port, processes, threads = (int(word) for word in sys.argv[1:4])
+    Server(
+        "floor",
+        address="127.0.0.1",
+        port=port,
+        interface=Interfaces.WSGI,
+        http=HTTPModes.http1,
+        websockets=False,
+        workers=processes,
+        blocking_threads=threads,
+        log_level=LogLevels.error,
+    ).serve(target_loader=load)
+
+
+if __name__ == "__main__":
+    main()

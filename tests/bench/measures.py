@@ -1,0 +1,28 @@
+"""The list of benches; each takes the stage and gives rows."""
+
+import traceback
+from collections.abc import Callable, Iterator, Sequence
+
+from tests.bench import accept
+from tests.bench.rows import Row
+from tests.bench.stage import Stage, running
+
+Measure = Callable[[Stage], Sequence[Row]]
+ON_ONE_STAGE: tuple[Measure, ...] = (accept.packages,)
+
+
+def run(only: str) -> Iterator[Row]:
+    """The rows of every measure whose module or name has `only` in it."""
+    chosen = [one for one in ON_ONE_STAGE if only in f"{one.__module__}.{one.__name__}"]
+    with running() as stage:
+        for measure in chosen:
+            yield from _rows(measure, stage)
+
+
+def _rows(measure: Measure, stage: Stage) -> Sequence[Row]:
+    """A measure that fails is a row too: the others still run."""
+    try:
+        return measure(stage)
+    except Exception as error:  # noqa: BLE001 - shown, and the run ends with exit code 1
+        traceback.print_exc()
+        return [Row(measure.__name__, 0, "", failed=f"{type(error).__name__}: {error}")]

@@ -1,0 +1,106 @@
+"""What every bench needs: a hub of its own with the city and a crowd, a fast receiver, signed documents."""
+
+import json
+import os
+import secrets
+import subprocess
+import sys
+import tempfile
+import urllib.request
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from exchange.envelope import package as envelope
+from fixtures.pki import Authority
+from tests import environment, live, world
+from tests.bench import crowd
+from tests.live import LiveHub
+from tests.world import NOW, Keys, World
+
+PROCESSES, THREADS = 2, 2
+RECEIVER_MS = 10
+
+
+@dataclass(slots=True)
+class Stage:
+    """A running hub, documents to send to it, and where they arrive."""
+
+    hub: LiveHub
+    city: World
+    directory: Path
+    receiver: int
+    tokens: dict[str, str]
+
+    @property
+    def url(self) -> str:
+        """The hub's address."""
+        return f"http://127.0.0.1:{self.hub.port}"
+
+    def headers(self, system: str) -> dict[str, str]:
+        """Those of a package from `system`."""
+        return {"Authorization": f"Bearer {self.tokens[system]}", "Content-Type": "application/edxml+xml"}
+
+    def documents(self, number: int, size: int, *recipients: str) -> list[bytes]:
+        """So many signed documents of about `size` bytes, each with a number and content of its own."""
+        raw = secrets.token_bytes(size * 3 // 4 - 2_000)
+        return [
+            self.city.document("H29", *recipients, attachments=[envelope.attach("a.dat", raw[index % 97 :])])
+            for index in range(number)
+        ]
+
+    def arrived(self) -> dict[str, float]:
+        """When each package arrived at the receiver since the last question (seconds since 1970)."""
+        with urllib.request.urlopen(f"http://127.0.0.1:{self.receiver}/arrived") as answer:
+            times: dict[str, float] = json.load(answer)
+        return times
+
+    def process(self, *words: str) -> "subprocess.Popen[bytes]":
+        """A Python program in the hub's environment."""
+        return subprocess.Popen((sys.executable, *words), cwd=live.ROOT, env=self.hub.environ)
+
+
+def make_keys() -> Keys:
+    """RSA-2048 for every agency, and their authority in the trust store: what the field signs with."""
+    life: Any = {"not_before": NOW.replace(year=2025), "not_after": NOW.replace(year=2045)}
+    authority = Authority.create("Bench Root CA", key="ec", **life)
+    authority.save(environment.DIRECTORY / "trust", "root")
+    codes = (*world.AGENCIES, crowd.PULLED, crowd.PUSHED)
+    return Keys(authority, {code: authority.issue(code, key="rsa", **life) for code in codes})
+
+
+@contextmanager
+def running(**extra: str) -> Iterator[Stage]:
+    """A hub with everything around it, on the engine of this run; all of it ends with the block."""
+    keys = make_keys()
+    mine = Keys(keys.authority, {code: keys.identities[code] for code in world.AGENCIES})
+    with ExitStack() as stack:
+        directory = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="hub-bench-")))
+        receiver = live.free_port()
+        program = (sys.executable, "-m", "tests.bench.receiver", str(receiver), str(RECEIVER_MS))
+        stack.callback(subprocess.Popen(program, cwd=live.ROOT).terminate)
+        callback = f"http://127.0.0.1:{receiver}/edxml"
+        web = {"HUB_WEB_PROCESSES": str(PROCESSES), "HUB_WEB_THREADS": str(THREADS)}
+        hub = stack.enter_context(live.running(directory, mine, callback, **web, **extra))
+        crowded = json.loads(live.run(hub.environ, "-m", "tests.bench.crowd", callback))
+        hub.clients |= {name: tuple(pair) for name, pair in crowded.items()}
+        tokens = {name: hub.token(name) for name in ("office", "puller", "crowd")}
+        yield Stage(hub, World(keys), directory, receiver, tokens)
+
+
+def connect(hub: LiveHub) -> None:
+    """Let Django in this process use the hub's own database."""
+    from django.conf import settings
+    from django.db import connections
+
+    from exchange.environment import Environment
+
+    given = {name: value for name, value in hub.environ.items() if name.startswith("HUB_")}
+    os.environ.update(given)
+    settings.ENVIRONMENT = Environment.read(hub.environ)
+    from exchange.settings import _database
+
+    connections["default"].close()
+    connections["default"].settings_dict.update(_database(settings.ENVIRONMENT))
