@@ -219,6 +219,52 @@ def _confirm(row: Delivery, sha256: str, actor: log.Actor, now: datetime) -> Non
     lifecycle.record([change], at=now, actor=actor)
 
 
+def lease(delivery_id: UUID, *, system: System, for_: timedelta, now: datetime) -> None:
+    """The recipient's system works on an item: hide it from the other pollers `for_` so long.
+
+    Nothing happens to what is no longer queued. Raises Refused request.not-found.
+    """
+    mine = Delivery.objects.filter(id=delivery_id, recipient__receives_through=system)
+    if not mine.exists():
+        raise Refused("request.not-found")
+    mine.queued().update(due_at=now + for_)
+
+
+def take(delivery_id: UUID, *, system: System, actor: log.Actor, now: datetime) -> None:
+    """The recipient's system says that it has the content, without a digest. Again: nothing changes.
+
+    Raises Refused: request.not-found, delivery.withdrawn, delivery.closed.
+    """
+    _pulled(delivery_id, "ContentHandoverUnconfirmed", "", system=system, actor=actor, now=now)
+
+
+def give_up(delivery_id: UUID, *, system: System, actor: log.Actor, now: datetime) -> None:
+    """The recipient's system says that it cannot use the content: it leaves the inbox, its sender learns it.
+
+    Again: nothing changes. Raises Refused as `take`.
+    """
+    reason = "transport.recipient-failed"
+    _pulled(delivery_id, "ContentHandoverFailure", reason, system=system, actor=actor, now=now)
+
+
+def _pulled(
+    delivery_id: UUID, event: str, reason: str, *, system: System, actor: log.Actor, now: datetime
+) -> None:
+    with transaction.atomic():
+        rows = _locked(Delivery.objects.filter(id=delivery_id, recipient__receives_through=system))
+        if not rows:
+            raise Refused("request.not-found")
+        row, rule = rows[0], lifecycle.MOVES[event]
+        if row.state not in rule.before:
+            if row.state in (rule.after, State.HANDED_OVER):
+                return
+            _refuse_closed(row)
+        facts = {} if reason else {"digest": row.package.sha256}
+        lifecycle.move(row, event, now)
+        change = lifecycle.Change(delivery=row, event=event, reason=reason, facts=facts)
+        lifecycle.record([change], at=now, actor=actor)
+
+
 def _refuse_closed(row: Delivery) -> None:
     if row.state == State.WITHDRAWN:
         raise Refused("delivery.withdrawn")

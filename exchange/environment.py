@@ -112,6 +112,17 @@ class Environment:
         0, "The port of the Prometheus metrics, on HUB_METRICS_BIND; 0: no metrics", int
     )
     metrics_bind: str = _setting("127.0.0.1", "The address of the Prometheus metrics")
+    vxp_paths: tuple[str, ...] = _setting(
+        ("vxp", "vxp/XrdAdapter/adapter", "XrdAdapter/adapter"),
+        "Paths under which clients of the national axis are served; - for none",
+        _words,
+    )
+    vxp_lease_seconds: int = _setting(
+        900, "How long `processing` hides an item from other pollers of the VXP face, in seconds", int
+    )
+    vxp_trace: bool = _setting(
+        False, "getEdoc hands out a copy with this hub's TraceHeader; downloadEdoc the original", _boolean
+    )
     log_json: bool = _setting(False, "Logs as JSON lines instead of text", _boolean)
 
     @classmethod

@@ -60,18 +60,25 @@ class Report:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Arrival:
-    """Bytes at the door: from which system (none when a person acts), on whose behalf, when."""
+    """Bytes at the door: from which system (none when a person acts), on whose behalf, when.
+
+    `claimed` is the sender's code as the transport names it, where it does.
+    """
 
     raw: bytes
     sha256: str
     system: System | None
     actor: log.Actor
     now: datetime
+    claimed: str = ""
 
     @classmethod
-    def of(cls, raw: bytes, *, system: System | None, actor: log.Actor, now: datetime) -> Self:
+    def of(
+        cls, raw: bytes, *, system: System | None, actor: log.Actor, now: datetime, claimed: str = ""
+    ) -> Self:
         """`raw` with its digest."""
-        return cls(raw=raw, sha256=sha256(raw).hexdigest(), system=system, actor=actor, now=now)
+        digest = sha256(raw).hexdigest()
+        return cls(raw=raw, sha256=digest, system=system, actor=actor, now=now, claimed=claimed)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,12 +101,13 @@ class Written:
     event: Event
 
 
-def accept(raw: bytes, *, system: System, actor: log.Actor, now: datetime) -> Acceptance:
+def accept(raw: bytes, *, system: System, actor: log.Actor, now: datetime, claimed: str = "") -> Acceptance:
     """Take the package `raw` from `system`; the same bytes again give the stored acceptance.
 
+    `claimed` is the sender's code as the transport names it, which must mean the sender inside.
     Raises Refused with every problem found together; then nothing is stored but an event of the refusal.
     """
-    arrival = Arrival.of(raw, system=system, actor=actor, now=now)
+    arrival = Arrival.of(raw, system=system, actor=actor, now=now, claimed=claimed)
     try:
         return _admit(_check(arrival, system))
     except _Known as known:
@@ -269,6 +277,8 @@ def _sender(code: str, arrival: Arrival, system: System) -> Agency:
         raise Refused("sender.not-yours", organ=code)
     if agency.suspended_at or system.suspended_at:
         raise Refused("sender.suspended", organ=code)
+    if arrival.claimed and directory.agency_by_code(arrival.claimed, arrival.now) != agency:
+        raise Refused("sender.mismatch", claimed=arrival.claimed[:64], organ=code)
     return agency
 
 

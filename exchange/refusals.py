@@ -165,6 +165,15 @@ _ENTRIES = (
         "Đọc và kiểm tra gói tin cần hơn {seconds} giây xử lý hoặc {megabytes} MB bộ nhớ nên đã bị dừng. Hãy kiểm tra phần mềm tạo gói tin; nếu gói tin bình thường, hãy báo quản trị trục.",
         "Reading and checking the package took more than {seconds} seconds of processor time or {megabytes} MB of memory and was stopped. Check the software that made it; if it is an ordinary package, tell the hub's operator.",
     ),
+    Reason(
+        "package.hash-mismatch",
+        422,
+        "10",
+        "Giá trị băm của tệp không khớp",
+        "The hash of the file does not match",
+        "Giá trị băm kèm theo không phải của tệp nhận được: tệp bị thay đổi trên đường truyền. Hãy gửi lại.",
+        "The hash sent along is not that of the file received: the file changed on its way. Send it again.",
+    ),
     # --- signature and certificate ------------------------------------------------------------------------
     Reason(
         "signature.missing",
@@ -265,6 +274,24 @@ _ENTRIES = (
         "Not an agency of your system",
         "Hệ thống của bạn không được gửi thay cơ quan “{organ}”. Hãy kiểm tra mã trong phần From hoặc liên hệ quản trị trục.",
         "Your system may not send for agency “{organ}”. Check the code in From or ask the hub's registrar.",
+    ),
+    Reason(
+        "sender.mismatch",
+        422,
+        "19",
+        "Nơi gửi khai báo không khớp",
+        "The sender named outside is another",
+        "Đơn vị gửi khai báo khi truyền “{claimed}” không phải đơn vị ghi trong phần From của gói tin (“{organ}”). Hãy sửa cho khớp.",
+        "The sender named by the transport, “{claimed}”, is not the one in the package's From (“{organ}”). Make them agree.",
+    ),
+    Reason(
+        "registration.not-allowed",
+        403,
+        "19",
+        "Không được đăng ký hoặc đóng đơn vị này",
+        "Not a unit of yours to register or close",
+        "Hệ thống chỉ được đăng ký hoặc đóng đơn vị trực thuộc cơ quan của mình; “{organ}” không phải như vậy hoặc đã bị đóng. Hãy liên hệ quản trị trục.",
+        "A system may register or close only units below its own agencies; “{organ}” is none, or is closed. Ask the hub's registrar.",
     ),
     Reason(
         "sender.suspended",
@@ -386,6 +413,15 @@ _ENTRIES = (
         "Not authenticated",
         "Thiếu hoặc sai thông tin xác thực. Hãy lấy mã truy cập mới tại /oauth/token.",
         "Credentials are missing or wrong. Get a new token from /oauth/token.",
+    ),
+    Reason(
+        "auth.vxp",
+        401,
+        "15",
+        "Sai systemid hoặc chữ ký",
+        "Wrong systemid or signature",
+        "Sai systemid, secret hoặc chữ ký của phần tiêu đề. Hãy kiểm tra cấu hình kết nối và thử lại.",
+        "The systemid, the secret or the signature of the headers is wrong. Check the configuration and try again.",
     ),
     Reason(
         "auth.expired",

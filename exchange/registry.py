@@ -81,6 +81,16 @@ def register_agency(
 
 
 @transaction.atomic
+def register_unit(
+    code: str, name: str, *, parent: Agency, system: System, by: Change, email: str = ""
+) -> Agency:
+    """Register an agency below `parent` that sends and receives through `system`."""
+    unit = register_agency(code, name, by=by, parent=parent, email=email)
+    _connect([unit], system, by)
+    return unit
+
+
+@transaction.atomic
 def update_agency(agency: Agency, *, by: Change, **facts: Unpack[AgencyFacts]) -> None:
     """Change what is said of `agency`."""
     before = agency.updated_at

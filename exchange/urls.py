@@ -13,6 +13,7 @@ urlpatterns = [
     path("healthz", health.live, name="healthz"),
     path("readyz", health.ready, name="readyz"),
     path("i18n/", include("django.conf.urls.i18n")),
+    path("", include("exchange.vxp.urls")),
     path("admin/", admin.site.urls),
 ]
 

@@ -16,7 +16,7 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from exchange.api.authentication import Principal
-from exchange.api.body import announced
+from exchange.body import announced
 from exchange.refusals import Refused
 
 MAX_JSON = 64 * 1024

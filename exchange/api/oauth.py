@@ -12,7 +12,7 @@ from oauth2_provider.views.base import TokenView
 
 from agencies.directory import Credential
 from exchange import door, registry
-from exchange.api.body import announced
+from exchange.body import announced
 from exchange.edge import CERTIFICATE
 from exchange.refusals import Refused
 

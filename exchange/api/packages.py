@@ -16,11 +16,11 @@ from rest_framework.response import Response
 from agencies import directory
 from exchange import delivery, intake, isolation, log, proofs
 from exchange.api import paging, problems, shapes
-from exchange.api.body import announced, read_package
 from exchange.api.content import answer_bytes
 from exchange.api.endpoint import Endpoint, Input, conditional, read
 from exchange.api.log import proved
 from exchange.api.schema import CONTENT, IF_NONE_MATCH, OF_PACKAGES, PACKAGE_BODY, answers
+from exchange.body import announced, read_package
 from exchange.matching import fold_code
 from exchange.models import Delivery, Package, State
 from exchange.refusals import Refused

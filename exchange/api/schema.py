@@ -9,9 +9,9 @@ from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiExample, OpenApiParameter, OpenApiResponse, extend_schema
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitView
 
-from exchange.api.body import MEDIA_TYPES
 from exchange.api.problems import MEDIA_TYPE
 from exchange.api.shapes import ProblemSerializer
+from exchange.body import MEDIA_TYPES
 from exchange.refusals import CATALOGUE
 
 PACKAGE_BODY = dict.fromkeys(MEDIA_TYPES, OpenApiTypes.BINARY)

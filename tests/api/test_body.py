@@ -7,7 +7,7 @@ import pytest
 from django.test import RequestFactory
 
 from agencies.models import System
-from exchange.api.body import read_package
+from exchange.body import read_package
 from exchange.refusals import Refused
 from tests.api.conftest import EDXML, Caller, code_of
 from tests.world import World

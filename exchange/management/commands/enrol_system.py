@@ -1,5 +1,6 @@
 """`manage.py enrol_system`: a document-management system, its credential and its secrets."""
 
+from secrets import token_hex
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandParser
@@ -26,7 +27,7 @@ class Command(BaseCommand):
         parser.add_argument(
             "--kind", choices=("native", "vxp"), default="native", help="the face it speaks to"
         )
-        parser.add_argument("--vxp-id", help="its systemid on the VXP face")
+        parser.add_argument("--vxp-id", help="its systemid on the VXP face; made up for kind vxp")
         parser.add_argument(
             "--scopes", default=" ".join(registry.SCOPES), help="of: send receive directory audit"
         )
@@ -45,7 +46,7 @@ class Command(BaseCommand):
                 delivery=options["deliver"],
                 callback_url=options["callback_url"],
                 notice=options["notice"],
-                vxp_id=options["vxp_id"],
+                vxp_id=options["vxp_id"] or (f"vxp.{token_hex(4)}" if options["kind"] == "vxp" else None),
             )
         self.stdout.write(console.text(_facts(made), as_json=options["json"]))
         if not made.client_secret:

@@ -32,6 +32,11 @@ def read_package(request: HttpRequest, system: System) -> bytes:
     return raw
 
 
+def read_at_most(request: HttpRequest, limit: int) -> bytes:
+    """The body of `request`, whatever its type. Raises Refused: package.too-large, request.invalid."""
+    return _read(_stream(request, announced(request)), limit)
+
+
 def _check_type(request: HttpRequest) -> None:
     expected = ", ".join(MEDIA_TYPES)
     media_type = (request.content_type or "").lower()
