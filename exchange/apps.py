@@ -12,6 +12,7 @@ class ExchangeConfig(AppConfig):
 
     def ready(self) -> None:
         """Load what registers itself by being imported."""
-        from exchange import checks, logs  # noqa: F401, PLC0415
+        from exchange import checks, logs, siem  # noqa: F401, PLC0415
 
         logs.configure()
+        siem.listen()

@@ -6,10 +6,11 @@ that dies in between leaves rows that become due again: at least once on the wir
 """
 
 import random
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
+import structlog
 from django.conf import settings
 from django.db import transaction
 from django.db.models import F, QuerySet
@@ -19,6 +20,8 @@ from agencies.models import Agency, System
 from exchange import lifecycle, log, metrics, routing, transport, waiting, wake
 from exchange.models import Attempt, Delivery, Event, Lane, Outcome, State
 from exchange.refusals import Refused
+
+_logger = structlog.get_logger(__name__)
 
 BATCH = 200
 MAX_ATTEMPTS = 60
@@ -85,10 +88,28 @@ def settle(results: Sequence[transport.Result], *, now: datetime) -> None:
         lifecycle.record(changes, at=now, actor=log.HUB)
         retries = [row for row in rows if row.state == State.QUEUED]
         Delivery.objects.bulk_update(retries, ["due_at"])
-    for result in results:
+    _watch(rows, by_id)
+
+
+def _watch(rows: Sequence[Delivery], by_id: Mapping[UUID, transport.Result]) -> None:
+    """Count the attempts; those that failed leave a line, the others have their row and their event."""
+    for row in rows:
+        result = by_id[row.id]
         metrics.ATTEMPTS.labels(result.outcome).inc()
-    for row in retries:
-        metrics.RETRIES.labels(Lane(row.lane).name.lower()).inc()
+        if result.handed_over:
+            continue
+        if row.state == State.QUEUED:
+            metrics.RETRIES.labels(Lane(row.lane).name.lower()).inc()
+        _logger.warning(
+            "push_failed",
+            delivery=str(row.id),
+            package=str(row.package_id),
+            system=str(row.system_id),
+            agency=row.recipient_code,
+            outcome=result.outcome,
+            status=result.http_status,
+            attempt=result.number,
+        )
 
 
 def _attempt(row: Delivery, result: transport.Result) -> Attempt:

@@ -123,6 +123,12 @@ class Environment:
     vxp_trace: bool = _setting(
         False, "getEdoc hands out a copy with this hub's TraceHeader; downloadEdoc the original", _boolean
     )
+    security_log: Path | None = _setting(
+        None, "A file for the security stream as JSON lines, besides the log; empty: none", Path
+    )
+    security_syslog: str = _setting(
+        "", "Syslog for the security stream (RFC 5424): /dev/log, or host:port by UDP; empty: none"
+    )
     log_json: bool = _setting(False, "Logs as JSON lines instead of text", _boolean)
 
     @classmethod

@@ -11,6 +11,7 @@ from typing import Self
 import structlog
 from django.conf import settings
 from django.db import IntegrityError, transaction
+from structlog import contextvars
 
 from agencies import directory
 from agencies.directory import Agency, Certificate, System
@@ -279,6 +280,7 @@ def _sender(code: str, arrival: Arrival, system: System) -> Agency:
         raise Refused("sender.suspended", organ=code)
     if arrival.claimed and directory.agency_by_code(arrival.claimed, arrival.now) != agency:
         raise Refused("sender.mismatch", claimed=arrival.claimed[:64], organ=code)
+    contextvars.bind_contextvars(agency=code)
     return agency
 
 
@@ -326,6 +328,8 @@ def _admit(checked: Checked, about: Delivery | None = None) -> Acceptance:
             return replayed
         raise
     metrics.PACKAGES.labels(written.package.kind, written.package.signature_state).inc()
+    contextvars.bind_contextvars(package=str(written.package.id))
+    _logger.info("package_accepted", kind=written.package.kind, bytes=written.package.size)
     return Acceptance(
         package=written.package,
         deliveries=written.deliveries,

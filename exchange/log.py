@@ -16,7 +16,7 @@ from django.conf import settings
 from django.db import transaction
 from django.db.models import QuerySet
 
-from exchange import feed, keys, metrics, statistics
+from exchange import feed, keys, metrics, siem, statistics
 from exchange.evidence import events, receipts
 from exchange.models import Delivery, Event, EventBody, EventText, Package, Pending, bulk, guards
 from exchange.models.ids import uuid7
@@ -131,6 +131,8 @@ def note(
     made = _event(event, at, actor, place, reason=reasons, **facts)
     stored = _row(made, None)
     _store([stored], [salted])
+    said = {"actor": actor.id, "kind": actor.kind, "reason": reasons.code if reasons else "", **facts}
+    transaction.on_commit(partial(siem.say, f"{siem.AUDIT}{event}", **said))
     return stored
 
 

@@ -234,15 +234,37 @@ UNFOLD = {
     "SIDEBAR": {"show_search": False, "navigation": "exchange.admin.navigation.sidebar"},
 }
 
+_SECURITY_HANDLERS: dict[str, dict[str, object]] = {}
+if ENVIRONMENT.security_log:
+    _SECURITY_HANDLERS["security_file"] = {
+        # Opened anew when logrotate has moved it.
+        "class": "logging.handlers.WatchedFileHandler",
+        "filename": ENVIRONMENT.security_log,
+        "delay": True,
+        "formatter": "json",
+    }
+if ENVIRONMENT.security_syslog:
+    _SECURITY_HANDLERS["security_syslog"] = {
+        "()": "exchange.logs.Syslog",
+        "target": ENVIRONMENT.security_syslog,
+        "formatter": "syslog",
+    }
+
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
     "formatters": {
         "lines": {"()": "exchange.logs.formatter", "as_json": ENVIRONMENT.log_json},
+        "json": {"()": "exchange.logs.formatter", "as_json": True},
+        "syslog": {"()": "exchange.logs.Rfc5424", "hub": ENVIRONMENT.code},
     },
-    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "lines"}},
+    "handlers": {
+        "console": {"class": "logging.StreamHandler", "formatter": "lines"},
+        **_SECURITY_HANDLERS,
+    },
     "root": {"handlers": ["console"], "level": "INFO"},
     "loggers": {
+        "hub.security": {"handlers": list(_SECURITY_HANDLERS), "level": "INFO"},
         "django.request": {"level": "ERROR"},
         "celery.redirected": {"level": "WARNING"},
         # A line for each request is for a log store; a person at a terminal reads what went wrong.

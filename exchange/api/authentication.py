@@ -11,6 +11,7 @@ from oauth2_provider.models import AccessToken
 from rest_framework.authentication import BaseAuthentication, get_authorization_header
 from rest_framework.permissions import BasePermission
 from rest_framework.request import Request
+from structlog import contextvars
 
 from agencies.directory import Credential, System
 from exchange import door, registry
@@ -55,6 +56,7 @@ class TokenAuthentication(BaseAuthentication):
         token = _token(get_authorization_header(request))
         now = timezone.now()
         principal = _principal(token, now)
+        contextvars.bind_contextvars(system=str(principal.system.id))
         meta = request.META
         door.check_origin(principal.system, meta.get("REMOTE_ADDR", ""), meta.get(CERTIFICATE, ""))
         registry.saw(principal.system, now=now)

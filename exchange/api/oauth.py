@@ -11,7 +11,7 @@ from oauth2_provider.oauth2_validators import OAuth2Validator
 from oauth2_provider.views.base import TokenView
 
 from agencies.directory import Credential
-from exchange import door, registry
+from exchange import door, registry, siem
 from exchange.body import announced
 from exchange.edge import CERTIFICATE
 from exchange.refusals import Refused
@@ -79,10 +79,12 @@ class CredentialTokenView(TokenView):
         except door.TooMany as refused:
             answer = JsonResponse({"error": "temporarily_unavailable"}, status=429)
             answer["Retry-After"] = str(refused.credit.seconds)
+            siem.say("token.refused", client=client, why="locked")
             return answer
         response: HttpResponse = self.authorization_flow_token_response(request)
         if response.status_code == 401 and door.count_wrong_secret(client, address, now):
             _logger.warning("credential_locked", client=client, address=address)
+        siem.say("token.issued" if response.status_code == 200 else "token.refused", client=client)
         return response
 
 

@@ -17,7 +17,7 @@ from django.views import defaults
 from rest_framework import exceptions
 from rest_framework.views import set_rollback
 
-from exchange import metrics
+from exchange import metrics, siem
 from exchange.api.request_id import request_id_of
 from exchange.door import TooMany
 from exchange.refusals import CATALOGUE, Problem, Refused
@@ -25,6 +25,7 @@ from exchange.refusals import CATALOGUE, Problem, Refused
 MEDIA_TYPE = "application/problem+json"
 _logger = structlog.get_logger(__name__)
 _UNAVAILABLE = (OperationalError, InterfaceError)
+_SUSPECT = ("sender.suspended", "sender.not-yours", "request.too-many")
 Errors = list[dict[str, str | int]]
 
 
@@ -50,6 +51,8 @@ def answer(request: HttpRequest, refused: Refused, errors: Errors | None = None)
     """The problem document of `refused`; `errors` replaces the list of its problems."""
     chosen, reason = language(), refused.reason
     metrics.REFUSALS.labels(reason.code).inc()
+    if reason.code.startswith("auth.") or reason.code in _SUSPECT:
+        siem.say("request.refused", code=reason.code)
     body = {
         "type": page_of(reason.code),
         "title": refused.problems[0].title(chosen),

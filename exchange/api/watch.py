@@ -1,14 +1,20 @@
-"""Every request is counted, timed, and leaves one line in the log; never its body or its query."""
+"""Every request is counted, timed, and leaves one line in the log; never its body or its query.
+
+What the address names (package, delivery) is bound to all lines of the request.
+"""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import structlog
 from django.http import HttpRequest, HttpResponseBase
+from structlog import contextvars
 
 from exchange import metrics
 
 _logger = structlog.get_logger(__name__)
+_BOUND = {"package_id": "package", "delivery_id": "delivery"}
 _QUIET = ("healthz", "readyz")
 
 
@@ -20,6 +26,7 @@ class WatchMiddleware:
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
         started = time.perf_counter()
+        contextvars.bind_contextvars(source=request.META.get("REMOTE_ADDR", ""))
         response = self.get_response(request)
         seconds = time.perf_counter() - started
         route = request.resolver_match.route if request.resolver_match else "unknown"
@@ -35,3 +42,10 @@ class WatchMiddleware:
                 milliseconds=round(seconds * 1000, 1),
             )
         return response
+
+    def process_view(
+        self, request: HttpRequest, view: Callable[..., Any], args: tuple[Any, ...], named: Mapping[str, Any]
+    ) -> None:
+        """Called by Django when it knows what the address means."""
+        known = {short: str(named[name]) for name, short in _BOUND.items() if name in named}
+        contextvars.bind_contextvars(**known)

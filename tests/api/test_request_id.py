@@ -25,4 +25,4 @@ def test_any_other_is_replaced(client: Client, given: str | None) -> None:
 def test_the_id_is_bound_to_the_log_lines_of_the_request_alone(client: Client) -> None:
     contextvars.bind_contextvars(left_over="from an earlier request of this thread")
     asked(client, "mine")
-    assert contextvars.get_contextvars() == {"request_id": "mine"}
+    assert contextvars.get_contextvars() == {"request_id": "mine", "source": "127.0.0.1"}
