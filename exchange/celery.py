@@ -76,6 +76,11 @@ app.conf.update(
             }
             for name in (*LANES, HOUSEKEEPING)
         },
+        "apply_retention": {
+            "task": "exchange.tasks.apply_retention",
+            "schedule": 86_400,
+            "options": {"expires": 3600},
+        },
         "check_log": {
             "task": "exchange.tasks.check_log",
             "schedule": 60,

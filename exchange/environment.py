@@ -29,6 +29,16 @@ def _networks(text: str) -> tuple[str, ...]:
     return tuple(str(ip_network(word)) for word in _words(text))
 
 
+def _years(text: str) -> tuple[tuple[str, int], ...]:
+    """`document=20 status=5` as pairs; KeyError for another kind, ValueError for no number of years."""
+    pairs = [word.partition("=") for word in _words(text)]
+    kinds = {kind: kind for kind in ("document", "status", "hub")}
+    found = {kinds[kind]: int(years) for kind, _, years in pairs}
+    if len(found) != len(pairs) or any(years < 1 for years in found.values()):
+        raise ValueError(text)
+    return tuple(found.items())
+
+
 def _setting(default: Any, text: str, parse: Callable[[str], Any] = str) -> Any:
     return field(default=default, metadata={"text": text, "parse": parse})
 
@@ -99,6 +109,15 @@ class Environment:
     )
     urgent_minutes: int = _setting(
         30, "Minutes within which the receipt of an urgent document is to be confirmed", int
+    )
+    keep_events: tuple[tuple[str, int], ...] = _setting(
+        (),
+        "Calendar years after which the bodies of events are removed, by what they are about: "
+        "document=20 status=10 hub=10; a kind not named, and by default everything, is kept for ever",
+        _years,
+    )
+    keep_packages: tuple[tuple[str, int], ...] = _setting(
+        (), "The same for the original bytes of packages: document=20 status=10", _years
     )
     email_url: str = _setting(
         "", "smtp://user:password@host:port (smtps:// for TLS, smtp+tls:// for STARTTLS); empty: no e-mail"

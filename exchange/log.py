@@ -20,6 +20,7 @@ from exchange import feed, keys, metrics, siem, statistics
 from exchange.evidence import events, receipts
 from exchange.models import Delivery, Event, EventBody, EventText, Package, Pending, bulk, guards
 from exchange.models.ids import uuid7
+from exchange.refusals import Refused
 from exchange.statistics import Happening
 
 _COLUMNS = ("stream", "seq", "name", "at", "package", "delivery", *guards.STATE, "leaf")
@@ -78,14 +79,18 @@ class _Place:
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One event as it was appended: the exact bytes and its place. `key` is that of the event's row."""
+    """One event as it was appended: the exact bytes and its place. `key` is that of the event's row.
+
+    `raw` is None once the bytes were removed by rule or order; `leaf` is still their hash.
+    """
 
     key: int
     name: str
     at: datetime
     stream: UUID
     seq: int
-    raw: bytes
+    leaf: bytes
+    raw: bytes | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,22 +147,27 @@ def trail(package: Package, streams: Collection[UUID]) -> list[Line]:
 
 
 def receipts_of(package: Package, streams: Collection[UUID]) -> list[Receipt]:
-    """The receipts of what happened to `package` in `streams`, oldest first."""
-    return [receipt(event) for event in _events_of(package, streams)]
+    """The receipts of what happened to `package` in `streams`, oldest first; none of removed events."""
+    return [receipt(event) for event in _events_of(package, streams) if hasattr(event, "body")]
 
 
 def acceptance_receipt(package: Package) -> Receipt:
-    """The receipt of the package's acceptance: the first event of its stream."""
+    """The receipt of the package's acceptance: the first event of its stream. Raises Refused."""
     return receipt(_whole().get(stream=package.id, seq=1))
 
 
 def handover_receipt(delivery: Delivery) -> Receipt:
-    """The receipt of the delivery's (last) handover event."""
+    """The receipt of the delivery's (last) handover event. Raises Refused."""
     return receipt(_whole().filter(stream=delivery.id, name__in=HANDOVERS).order_by("-seq")[0])
 
 
 def receipt(event: Event) -> Receipt:
-    """The hub's signed statement of `event` (RFC 7515, appendix F: detached content). Raises Altered."""
+    """The hub's signed statement of `event` (RFC 7515, appendix F: detached content).
+
+    Raises Altered; Refused package.removed when its bytes are gone by rule or order.
+    """
+    if not hasattr(event, "body"):
+        raise Refused("package.removed")
     return _receipt(event, event.stored_receipt.jws if hasattr(event, "stored_receipt") else sign(event))
 
 
@@ -167,8 +177,8 @@ def new_receipt(event: Event) -> Receipt:
 
 
 def _receipt(event: Event, jws: str) -> Receipt:
-    line = _line(event)
-    return Receipt(event.pk, events.decode(line.raw).id, line.name, line.at, line.raw, jws)
+    line, raw = _line(event), bytes(event.body.raw)
+    return Receipt(event.pk, events.decode(raw).id, line.name, line.at, raw, jws)
 
 
 def sign(event: Event) -> str:
@@ -192,7 +202,8 @@ def _events_of(package: Package, streams: Collection[UUID]) -> QuerySet[Event]:
 
 
 def _line(event: Event) -> Line:
-    return Line(event.pk, event.name, event.at, event.stream, event.seq, bytes(event.body.raw))
+    raw = bytes(event.body.raw) if hasattr(event, "body") else None
+    return Line(event.pk, event.name, event.at, event.stream, event.seq, bytes(event.leaf), raw)
 
 
 def _about(entry: Entry, at: datetime, actor: Actor) -> tuple[events.Event, SaltedText | None]:

@@ -496,6 +496,15 @@ _ENTRIES = (
         "Your system sends too many requests. Try again in {seconds} seconds.",
     ),
     Reason(
+        "package.removed",
+        410,
+        "20",
+        "Đã xóa theo quy định lưu giữ",
+        "Removed by retention",
+        "Trục đã nhận gói tin này; nội dung được yêu cầu đã bị xóa theo quy định lưu giữ hoặc theo lệnh. Mã băm và bằng chứng vẫn còn: xem hành trình (trail) của gói tin.",
+        "The hub took this package; what was asked for was removed by a retention rule or an order. Its digest and the proofs stay: see the package's trail.",
+    ),
+    Reason(
         "hub.unavailable",
         503,
         "20",

@@ -225,7 +225,7 @@ def store_receipts() -> int:
         return 0
     end = min(current.receipts + RECEIPTS, current.size)
     places = LogEntry.objects.filter(log=current, index__gte=current.receipts, index__lt=end)
-    found = Event.objects.filter(pk__in=places.values("event")).select_related("body")
+    found = Event.objects.filter(pk__in=places.values("event"), body__isnull=False).select_related("body")
     headers: dict[str, int] = {}
     made = [receipt for event in found if (receipt := _receipt(event, headers))]
     with transaction.atomic():

@@ -2,7 +2,7 @@
 
 from datetime import UTC, datetime
 
-from exchange import clocks, delivery, facts, feed, registry, statistics, wake
+from exchange import clocks, delivery, facts, feed, registry, retention, statistics, wake
 from exchange.audit import run as audit
 from exchange.celery import LANES, app
 
@@ -43,3 +43,9 @@ def check_log() -> None:
 def beat(lane: str) -> None:
     """Say that this lane is served: the scheduler, the broker, a worker and the database do their part."""
     facts.beat(f"process.worker.{lane}")
+
+
+@app.task(name="exchange.tasks.apply_retention")
+def apply_retention() -> None:
+    """Remove what the rules of the settings no longer keep."""
+    retention.apply_rules(datetime.now(UTC))

@@ -51,6 +51,11 @@ def get(sha256: str) -> bytes:
         return file.read()
 
 
+def delete(sha256: str) -> None:
+    """Remove the bytes of `sha256`, if they are there; the caller knows that nobody needs them."""
+    path_of(sha256).unlink(missing_ok=True)
+
+
 def _complete(path: Path, size: int) -> bool:
     try:
         return path.stat().st_size == size

@@ -13,9 +13,9 @@ from django.urls import URLPattern, path
 from django.utils.translation import gettext_lazy as _
 
 from agencies.models import Credential
-from exchange.admin import deliveries, events, packages, people, registry
+from exchange.admin import deliveries, events, packages, people, redactions, registry
 
-__all__ = ["deliveries", "events", "packages", "people", "registry"]
+__all__ = ["deliveries", "events", "packages", "people", "redactions", "registry"]
 
 
 def _nothing(request: HttpRequest, **kwargs: str) -> NoReturn:

@@ -26,6 +26,12 @@ def sidebar(request: HttpRequest) -> list[dict[str, Any]]:
         ),
         _group(
             _("Quản trị"),
+            _item(
+                _("Lệnh xóa nội dung"),
+                "delete_sweep",
+                "admin:exchange_redactionorder_changelist",
+                _may("exchange.order_redaction"),
+            ),
             _item(_("Người dùng"), "person", "admin:auth_user_changelist", _is_superuser),
             _item(_("Vai trò"), "group", "admin:auth_group_changelist", _is_superuser),
         ),

@@ -22,7 +22,7 @@ from django.urls import URLPattern, path, reverse
 from django.utils.translation import gettext_lazy as _
 
 from agencies.search import fold_text
-from exchange import delivery, log, vault
+from exchange import delivery, log, retention
 from exchange.admin import progress
 from exchange.admin.base import RecordAdmin, RecordList
 from exchange.admin.events import language, reason_words, timeline
@@ -146,9 +146,9 @@ class PackageAdmin(RecordAdmin):
             raise Http404
         try:
             _serve(request, package)
+            file = retention.open_content(package)
         except Refused as refused:
             return self._refusal(request, refused)
-        file = vault.open_bytes(package.sha256)
         with transaction.atomic():
             # A stream of its own, without the field `package`: the parties' trails do not tell each other
             # who of them read what; auditors see it.

@@ -11,7 +11,7 @@ from django.db.models import Model, Q, QuerySet
 from django.http import HttpRequest
 
 from agencies.models import Agency, Alias, Certificate, Credential, Membership, RevocationList, System
-from exchange.models import Attempt, Delivery, Event, Package
+from exchange.models import Attempt, Delivery, Event, Package, RedactionOrder
 
 READ_ALL = "exchange.read_all"
 WATCH_DELIVERIES = "exchange.watch_deliveries"
@@ -86,4 +86,7 @@ _RULES: Mapping[type[Model], Callable[[HttpRequest, QuerySet[Any]], QuerySet[Any
     Delivery: _deliveries,
     Attempt: _attempts,
     Event: _events,
+    RedactionOrder: lambda request, queryset: queryset.filter(
+        package__in=_ids(_packages(request, Package.objects.all()))
+    ),
 }

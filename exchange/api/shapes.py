@@ -261,12 +261,19 @@ class LineSerializer(serializers.Serializer[Any]):
     at = serializers.DateTimeField()
     stream = serializers.UUIDField()
     seq = serializers.IntegerField()
-    event = serializers.SerializerMethodField(help_text="The exact text that is hashed and signed")
+    leaf = serializers.SerializerMethodField(help_text="SHA-256(0x00 ‖ event), in hex")
+    event = serializers.SerializerMethodField(
+        help_text="The exact text that is hashed and signed; null once it was removed by rule or order"
+    )
 
-    def get_event(self, line: Any) -> str:
+    def get_leaf(self, line: Any) -> str:
+        """The leaf hash, which stays for ever."""
+        leaf: str = line.leaf.hex()
+        return leaf
+
+    def get_event(self, line: Any) -> str | None:
         """The bytes of the event, which are UTF-8."""
-        text: str = line.raw.decode()
-        return text
+        return None if line.raw is None else line.raw.decode()
 
 
 class PlaceSerializer(serializers.Serializer[Any]):

@@ -14,6 +14,8 @@ from exchange.models import Delivery, Event, Log, LogEntry, Package
 
 BATCH = 2000
 
+Named = dict[int, frozenset[int]]  # row of a Redaction event -> the indices that it names
+
 
 @dataclass(frozen=True, slots=True)
 class Line:
@@ -29,6 +31,7 @@ class Line:
     package: UUID | None
     delivery: UUID | None
     before: bytes | None
+    removed_by: Event | None
 
     @property
     def where(self) -> str:
@@ -38,20 +41,23 @@ class Line:
 
 def batches(result: Result, log: Log, done: int, size: int) -> Iterator[list[bytes]]:
     """Check the entries [done, size) and give their leaf hashes, as their bytes have them."""
+    named: Named = {}
     while done < size:
         found = _lines(LogEntry.objects.filter(log=log, index__gte=done, index__lt=size))
         if [line.place for line in found] != list(range(done, min(done + BATCH, size))):
             result.say("index", f"{log} {done}", "an entry, or the event of an entry, is missing")
             return
         result.events += len(found)
-        _check_subjects(result, [event for line in found if (event := _check_line(result, line))])
+        _check_subjects(result, [event for line in found if (event := _check_line(result, log, line, named))])
         yield [leaf_hash(line.raw) if line.raw is not None else line.leaf for line in found]
         done += len(found)
 
 
 def _lines(entries: QuerySet[LogEntry]) -> list[Line]:
     before = Event.objects.filter(stream=OuterRef("event__stream"), seq=OuterRef("event__seq") - 1)
-    found = entries.annotate(before=Subquery(before.values("leaf")[:1])).select_related("event__body")
+    found = entries.annotate(before=Subquery(before.values("leaf")[:1])).select_related(
+        "event__body", "redacted__by__body"
+    )
     return [_line(entry, entry.before) for entry in found.order_by("index")[:BATCH]]
 
 
@@ -68,13 +74,18 @@ def _line(entry: LogEntry, before: bytes | None) -> Line:
         package=event.package,
         delivery=event.delivery,
         before=bytes(before) if before else None,
+        removed_by=entry.redacted.by if hasattr(entry, "redacted") else None,
     )
 
 
-def _check_line(result: Result, line: Line) -> events.Event | None:
-    """The event, when its bytes are those that were appended."""
-    if line.raw is None or leaf_hash(line.raw) != line.leaf:
-        result.say("body", line.where, "removed" if line.raw is None else "altered")
+def _check_line(result: Result, log: Log, line: Line, named: Named) -> events.Event | None:
+    """The event, when its bytes are those that were appended. Removed ones must be named by a Redaction."""
+    if line.raw is None:
+        if line.removed_by is None or line.place not in _named_by(line.removed_by, log, named):
+            result.say("body", line.where, "removed, and no Redaction event names it")
+        return None
+    if leaf_hash(line.raw) != line.leaf:
+        result.say("body", line.where, "altered")
         return None
     try:
         event = events.decode(line.raw)
@@ -88,6 +99,16 @@ def _check_line(result: Result, line: Line) -> events.Event | None:
     if event.prev != (line.before.hex() if line.before else None) or (event.seq > 1) != bool(line.before):
         result.say("stream", line.where, "the event before is another one, or missing")
     return event
+
+
+def _named_by(redaction: Event, log: Log, named: Named) -> frozenset[int]:
+    """The indices in `log` that the bytes of `redaction` name; none when those are not what was appended."""
+    if redaction.pk not in named:
+        raw = bytes(redaction.body.raw) if hasattr(redaction, "body") else b""
+        said = events.decode(raw) if leaf_hash(raw) == bytes(redaction.leaf) else None
+        fits = said is not None and (said.event, said.target) == ("Redaction", log.origin)
+        named[redaction.pk] = frozenset(said.indices or ()) if said and fits else frozenset()
+    return named[redaction.pk]
 
 
 def _text(value: UUID | None) -> str | None:

@@ -143,7 +143,7 @@ def _begin(result: Result, log: Log, previous: Log | None) -> None:
     if entry is None:
         return  # `index` says so
     try:
-        event = events.decode(bytes(entry.event.body.raw))
+        event = events.decode(bytes(entry.event.body.raw) if hasattr(entry.event, "body") else b"")
     except ValueError as error:
         result.say("begin", log, error)
         return

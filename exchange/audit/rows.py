@@ -57,7 +57,9 @@ def states(result: Result, since: int) -> None:
 
 def receipts_stored(result: Result, since: int) -> None:
     """Stored receipts verify over the stored bytes; whose certificate it is, is the auditor's question."""
-    stored = StoredReceipt.objects.filter(event__gte=since).select_related("header", "event__body")
+    stored = StoredReceipt.objects.filter(event__gte=since, event__body__isnull=False).select_related(
+        "header", "event__body"
+    )
     for row in stored.order_by("event").iterator(chunk_size=BATCH):
         raw, jws, at = bytes(row.event.body.raw), row.jws, row.event.at
         where = f"{row.event.stream}/{row.event.seq}"

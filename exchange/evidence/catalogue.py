@@ -394,6 +394,16 @@ _TYPES = (
         "package delivery",
         why="retention order",
     ),
+    EventType(
+        "ContentRemoval",
+        "Xóa bản gốc của gói tin",
+        "Original bytes removed",
+        "Bản gốc của gói tin đã bị xóa khỏi kho theo quy định hoặc theo lệnh; mã băm của nó vẫn còn.",
+        "The original bytes of the package were removed by rule or order; their digest stays.",
+        f"{_PACKAGE} reason",
+        _DOC,
+        why="retention order",
+    ),
 )
 
 CATALOGUE: Mapping[str, EventType] = MappingProxyType({entry.name: entry for entry in _TYPES})

@@ -27,6 +27,7 @@ from exchange.models.log import (
     Tile,
 )
 from exchange.models.package import BusinessType, Kind, Package, SignatureState
+from exchange.models.redaction import Redacted, RedactionOrder
 
 __all__ = [
     "Allowance",
@@ -52,6 +53,8 @@ __all__ = [
     "Outcome",
     "Package",
     "Pending",
+    "Redacted",
+    "RedactionOrder",
     "Request",
     "RequestState",
     "SealHeader",

@@ -4,19 +4,22 @@ Triggers, in the dialect of PostgreSQL and of SQLite. SQLite drops a table's tri
 the table, so a migration that alters one of these tables ends with `install` again (a test looks).
 """
 
+import re
+
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 Rule = tuple[str, str, str, str]  # table, name, when it fires, the condition under which it refuses
 STATE = ("state", "answer", "request", "request_state")
 _INSERT_ONLY = (
-    "exchange_event", "exchange_eventbody", "exchange_pending", "exchange_logentry", "exchange_checkpoint",
-    "exchange_sealheader", "exchange_storedreceipt",
+    "exchange_redacted", "exchange_event", "exchange_eventbody", "exchange_pending", "exchange_logentry",
+    "exchange_checkpoint", "exchange_sealheader", "exchange_storedreceipt",
 )  # fmt: skip
 _NEVER_DELETED = (
-    "exchange_event", "exchange_eventbody", "exchange_package", "exchange_delivery", "exchange_log",
-    "exchange_logentry", "exchange_tile", "exchange_checkpoint", "exchange_sealheader",
+    "exchange_redacted", "exchange_redactionorder", "exchange_event", "exchange_package", "exchange_delivery",
+    "exchange_log", "exchange_logentry", "exchange_tile", "exchange_checkpoint", "exchange_sealheader",
     "exchange_storedreceipt",
 )  # fmt: skip
+_TABLE = re.compile(r"exchange_[a-z]+")
 _TILE_HASHES = 256  # in a full tile
 _LOG_FIXED = ("origin", "key", "year")
 _PACKAGE_FIXED = (
@@ -54,7 +57,7 @@ def names() -> set[str]:
 def _present(connection: BaseDatabaseWrapper) -> list[Rule]:
     """The guards whose tables exist: an early migration installs those that it can."""
     tables = set(connection.introspection.table_names())
-    return [rule for rule in _rules() if rule[0] in tables]
+    return [rule for rule in _rules() if {rule[0], *_TABLE.findall(rule[3])} <= tables]
 
 
 def _rules() -> list[Rule]:
@@ -81,6 +84,9 @@ def _rules() -> list[Rule]:
             "DELETE",
             "NOT EXISTS (SELECT 1 FROM exchange_logentry l WHERE l.event_id = OLD.event_id)",
         ),
+        ("exchange_eventbody", "eventbody_never_deleted", "DELETE", _still_needed()),
+        ("exchange_redacted", "redacted_by_redaction", "INSERT", f"NOT EXISTS ({_redaction()})"),
+        ("exchange_redactionorder", "redactionorder_decided_once", "UPDATE", "OLD.decided_at IS NOT NULL"),
         ("exchange_tile", "tile_only_grows", "UPDATE", _tile_changed()),
         ("exchange_log", "log_only_grows", "UPDATE", f"NEW.size < OLD.size OR {_moved(_LOG_FIXED)}"),
         *((table, f"{_short(table)}_never_changed", "UPDATE", "TRUE") for table in _INSERT_ONLY),
@@ -113,6 +119,17 @@ def _tile_changed() -> str:
     """A full tile changed, or a partial one other than by appending hashes."""
     start = "substr(NEW.data, 1, length(OLD.data)) <> OLD.data"
     return f"OLD.width = {_TILE_HASHES} OR {start} OR {_moved(('log_id', 'level', 'index'))}"
+
+
+def _still_needed() -> str:
+    """The event is in no log, or a log that it is in has no Redaction that names it."""
+    entries = "SELECT 1 FROM exchange_logentry l WHERE l.event_id = OLD.event_id"
+    named = "SELECT 1 FROM exchange_redacted r WHERE r.entry_id = l.id"
+    return f"NOT EXISTS ({entries}) OR EXISTS ({entries} AND NOT EXISTS ({named}))"
+
+
+def _redaction() -> str:
+    return "SELECT 1 FROM exchange_event e WHERE e.id = NEW.by_id AND e.name = 'Redaction'"
 
 
 def _short(table: str) -> str:
