@@ -14,6 +14,7 @@ from exchange.environment import Environment
 TRANSPORT_ALIASES["hub-files"] = "exchange.broker:Transport"
 LANES = ("status", "express", "urgent", "normal", "bulk")
 HOUSEKEEPING = "housekeeping"
+EXPORTS = "exports"
 
 
 def _transport(environment: Environment) -> dict[str, Any]:
@@ -47,7 +48,8 @@ app.conf.update(
     task_default_queue=queue(HOUSEKEEPING),
     task_default_queue_type="quorum",
     task_queues=[
-        Queue(queue(name), queue_arguments={"x-queue-type": "quorum"}) for name in (*LANES, HOUSEKEEPING)
+        Queue(queue(name), queue_arguments={"x-queue-type": "quorum"})
+        for name in (*LANES, HOUSEKEEPING, EXPORTS)
     ],
     worker_prefetch_multiplier=1,
     worker_hijack_root_logger=False,
@@ -80,6 +82,11 @@ app.conf.update(
             "task": "exchange.tasks.apply_retention",
             "schedule": 86_400,
             "options": {"expires": 3600},
+        },
+        "exports": {
+            "task": "exchange.tasks.look_after_exports",
+            "schedule": 60,
+            "options": {"expires": 60},
         },
         "check_log": {
             "task": "exchange.tasks.check_log",

@@ -60,6 +60,12 @@ class Environment:
     keys_dir: Path | None = _setting(
         None, "Where the hub's own keys are kept; empty: in the data directory", Path
     )
+    exports_dir: Path | None = _setting(
+        None, "Where finished exports are kept, shared by web and workers; empty: in the data directory", Path
+    )
+    export_folder: Path | None = _setting(
+        None, "Where scheduled exports are put for others to fetch; empty: they go by mail only", Path
+    )
     trust_dir: Path | None = _setting(
         None, "PEM files of the trusted root and intermediate authorities", Path
     )
@@ -175,6 +181,11 @@ class Environment:
     def metrics(self) -> Path:
         """The directory in which the processes of this machine count, when metrics are on."""
         return self.data_dir / "metrics"
+
+    @property
+    def exports(self) -> Path:
+        """The directory of finished exports."""
+        return self.exports_dir or self.data_dir / "exports"
 
     @property
     def embedded(self) -> bool:

@@ -32,7 +32,7 @@ from exchange.envelope import package as envelope
 from exchange.envelope import signing
 from exchange.envelope.codes import STATUS_CODES, Side
 from exchange.envelope.examine import Terms
-from exchange.models import Delivery, Event, Kind, Package, SignatureState
+from exchange.models import AttachedFile, Delivery, Event, Kind, Package, SignatureState, bulk
 from exchange.models.ids import uuid7
 from exchange.refusals import Problem, Refused
 
@@ -360,6 +360,8 @@ def _write(checked: Checked, about: Delivery | None = None) -> Written:
     taken, *_ = log.append([entry, *consigned], at=arrival.now, actor=arrival.actor)
     package.save(force_insert=True)
     Delivery.objects.bulk_create(made.deliveries)
+    digests = {bytes.fromhex(item.sha256) for item in content.attachments}
+    bulk.insert(AttachedFile, ("package_id", "sha256"), ((package.id, digest) for digest in digests))
     warnings = (*checked.verdict.notes, *content.warnings, *made.warnings)
     return Written(package=package, deliveries=made.deliveries, warnings=warnings, event=taken)
 
@@ -391,6 +393,8 @@ def _package(checked: Checked) -> Package:
         signature_problem=verdict.problem,
         signer_fingerprint=verdict.fingerprint,
         signer=verdict.signer[:500],
+        signed_by=content.signer.full_name[:200] if content.signer else "",
+        copies=content.other.copies,
         accepted_at=checked.arrival.now,
     )
 

@@ -1,10 +1,12 @@
 """Celery entry points: a message means "there is work in this lane", not "send this one"."""
 
 from datetime import UTC, datetime
+from uuid import UUID
 
 from exchange import clocks, delivery, facts, feed, registry, retention, statistics, wake
 from exchange.audit import run as audit
 from exchange.celery import LANES, app
+from exchange.exports import jobs, schedules
 
 
 @app.task(name="exchange.tasks.deliver")
@@ -49,3 +51,20 @@ def beat(lane: str) -> None:
 def apply_retention() -> None:
     """Remove what the rules of the settings no longer keep."""
     retention.apply_rules(datetime.now(UTC))
+
+
+@app.task(name="exchange.tasks.export")
+def export(key: str) -> None:
+    """Make one export; one that a schedule asked for is handed out."""
+    made = jobs.run(UUID(key))
+    if made is not None:
+        schedules.hand_out(made)
+
+
+@app.task(name="exchange.tasks.look_after_exports")
+def look_after_exports() -> None:
+    """Ask for what schedules want, take up what a dead worker left, drop what was kept long enough."""
+    now = datetime.now(UTC)
+    schedules.ask(now)
+    wake.for_exports(jobs.due(now))
+    jobs.purge(now)

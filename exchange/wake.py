@@ -6,12 +6,13 @@ why a broker that cannot be reached is logged here and refuses nothing.
 
 from collections.abc import Iterable
 from functools import partial
+from uuid import UUID
 
 import structlog
 from django.db import transaction
 from kombu.exceptions import OperationalError
 
-from exchange.celery import LANES, app, queue
+from exchange.celery import EXPORTS, LANES, app, queue
 
 log = structlog.get_logger(__name__)
 
@@ -30,3 +31,16 @@ def lanes_now(lanes: Iterable[int]) -> None:
             )
         except (OperationalError, OSError) as error:
             log.warning("wake_up_lost", lane=LANES[lane], error=str(error))
+
+
+def for_exports(keys: Iterable[UUID]) -> None:
+    """When the running transaction has committed, wake a worker for each of these jobs."""
+    transaction.on_commit(partial(_exports_now, tuple(keys)))
+
+
+def _exports_now(keys: Iterable[UUID]) -> None:
+    for key in keys:
+        try:
+            app.send_task("exchange.tasks.export", args=[str(key)], queue=queue(EXPORTS), retry=False)
+        except (OperationalError, OSError) as error:
+            log.warning("wake_up_lost", export=str(key), error=str(error))

@@ -12,7 +12,7 @@ import psycopg
 from kombu import Connection
 from kombu.exceptions import OperationalError
 
-TOOLS = ("xmlsec1", "openssl", "go", "softhsm2-util")
+TOOLS = ("xmlsec1", "openssl", "go", "softhsm2-util", "pdftotext")
 
 
 def database_url() -> str:

@@ -13,6 +13,16 @@ from exchange.models.delivery import (
     State,
 )
 from exchange.models.event import Event, EventBody, EventText
+from exchange.models.export import (
+    AttachedFile,
+    Every,
+    Export,
+    ExportFormat,
+    ExportKind,
+    ExportSchedule,
+    ExportState,
+    ProofCode,
+)
 from exchange.models.fact import Fact
 from exchange.models.feed import FeedEntry, FeedHead
 from exchange.models.holiday import Holiday
@@ -32,6 +42,7 @@ from exchange.models.redaction import Redacted, RedactionOrder
 __all__ = [
     "Allowance",
     "Answer",
+    "AttachedFile",
     "Attempt",
     "BusinessType",
     "Checkpoint",
@@ -40,6 +51,12 @@ __all__ = [
     "Event",
     "EventBody",
     "EventText",
+    "Every",
+    "Export",
+    "ExportFormat",
+    "ExportKind",
+    "ExportSchedule",
+    "ExportState",
     "Fact",
     "FeedEntry",
     "FeedHead",
@@ -53,6 +70,7 @@ __all__ = [
     "Outcome",
     "Package",
     "Pending",
+    "ProofCode",
     "Redacted",
     "RedactionOrder",
     "Request",

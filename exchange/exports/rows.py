@@ -1,0 +1,242 @@
+"""The rows of trails and of deliveries, page by page."""
+
+import json
+from array import array
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from typing import Any
+from uuid import UUID
+
+from django.db.models import Q, QuerySet
+
+from agencies import directory
+from exchange.envelope.codes import PRIORITIES
+from exchange.evidence.catalogue import CATALOGUE
+from exchange.exports.cells import KEYS_AT_ONCE, Cell, Column, Source
+from exchange.exports.filters import Filter
+from exchange.exports.readers import Reader
+from exchange.models import (
+    Answer,
+    BusinessType,
+    Delivery,
+    Event,
+    LogEntry,
+    Package,
+    Request,
+    RequestState,
+    SignatureState,
+    State,
+)
+from exchange.refusals import CATALOGUE as REFUSALS
+
+ACTORS = {"system": "hệ thống", "person": "người dùng", "hub": "trục"}
+
+
+@dataclass(slots=True)
+class Events(Source):
+    """One row for every event, in the order in which they were written."""
+
+    chosen: Filter
+    reader: Reader
+    columns: Sequence[Column] = (
+        Column("Thời điểm", 20),
+        Column("Sự kiện", 34),
+        Column("Số, ký hiệu", 20),
+        Column("Trích yếu", 50),
+        Column("Mã nơi gửi", 16),
+        Column("Nơi gửi", 30, printed=False),
+        Column("Mã nơi nhận", 16),
+        Column("Nơi nhận", 30, printed=False),
+        Column("Lý do", 34),
+        Column("Thực hiện", 28, printed=False),
+        Column("Nhật ký", 20, printed=False),
+        Column("Chỉ số", 12),
+        Column("Tên sự kiện", 24, printed=False),
+        Column("SHA-256 gói tin", 66, printed=False),
+        Column("Gói tin", 38, printed=False),
+        Column("Lượt gửi", 38, printed=False),
+    )
+    _names: dict[str, str] = field(default_factory=dict)
+
+    def found(self) -> Sequence[QuerySet[Event]]:
+        """The streams of deliveries and those of packages."""
+        return [Event.objects.filter(some) for some in streams(self.chosen, self.reader)]
+
+    def keys(self) -> Sequence[int]:
+        """Event ids, in one order whatever the streams."""
+        found = array("q")
+        for rows in self.found():
+            found.extend(rows.order_by().values_list("pk", flat=True).iterator(KEYS_AT_ONCE))
+        return array("q", sorted(found))
+
+    def rows(self, keys: Sequence[int]) -> list[list[Cell]]:
+        """Three queries for a page."""
+        columns = ("pk", "name", "at", "package", "delivery", "body__raw", "text__text")
+        found = list(Event.objects.filter(pk__in=list(keys)).order_by("pk").values_list(*columns))
+        packages = {row[3] for row in found if row[3]}
+        subjects = dict(Package.objects.filter(pk__in=packages).values_list("pk", "subject"))
+        entries = LogEntry.objects.filter(event__in=list(keys)).order_by("log")
+        places = {
+            key: (origin, index)
+            for key, origin, index in entries.values_list("event", "log__origin", "index")
+        }
+        return [self._row(row, subjects.get(row[3], ""), places.get(row[0], ("", None))) for row in found]
+
+    def _row(self, row: tuple[Any, ...], subject: str, place: tuple[str, int | None]) -> list[Cell]:
+        _, name, at, package, delivery, raw, text = row
+        facts = json.loads(bytes(raw)) if raw is not None else {}
+        sender, recipient = facts.get("sender", ""), facts.get("recipient", "")
+        return [
+            at,
+            CATALOGUE[name].label_vi if name in CATALOGUE else name,
+            facts.get("doc_no", ""),
+            subject,
+            sender,
+            self._name(sender),
+            recipient,
+            self._name(recipient),
+            reason_of(facts, text or ""),
+            _actor(facts),
+            *place,
+            name,
+            facts.get("doc_sha256", ""),
+            str(package or ""),
+            str(delivery or ""),
+        ]
+
+    def _name(self, code: str) -> str:
+        if code not in self._names:
+            found = directory.agency_by_code(code, datetime.now(UTC)) if code else None
+            self._names[code] = found.name if found else ""
+        return self._names[code]
+
+
+def streams(chosen: Filter, reader: Reader, prefix: str = "") -> list[Q]:
+    """Conditions on events that together give those chosen, no event by two of them. `prefix` leads from
+    other rows to their event."""
+    period = Q()
+    if chosen.begins:
+        period &= Q(**{f"{prefix}at__gte": chosen.begins})
+    if chosen.ends:
+        period &= Q(**{f"{prefix}at__lt": chosen.ends})
+    if chosen.whole and reader.reads_all:
+        return [period]
+    # The period is that of the events; a document taken before it may be answered in it.
+    unbounded = replace(chosen, since=None, until=None)
+    deliveries = unbounded.deliveries(reader.deliveries(), reader.agencies).order_by()
+    return [
+        period & Q(**{f"{prefix}stream__in": deliveries.values(name)})  # each an index look-up
+        for name in ("pk", "package")
+    ]
+
+
+def reason_of(facts: Mapping[str, Any], text: str) -> str:
+    """Why, in words: the title of the refusal, then what was written."""
+    code = facts.get("reason", {}).get("code", "")
+    known = REFUSALS.get(code)
+    return ": ".join(part for part in (known.title_vi if known else code, text) if part)
+
+
+def _actor(facts: Mapping[str, Any]) -> str:
+    actor = facts.get("actor")
+    if not actor:
+        return ""
+    kind = ACTORS.get(actor["kind"], actor["kind"])
+    return kind if actor["kind"] == "hub" else f"{kind} {actor['id']}"
+
+
+@dataclass(slots=True)
+class Deliveries(Source):
+    """One row for every delivery, in the order in which the hub took the documents."""
+
+    chosen: Filter
+    reader: Reader
+    columns: Sequence[Column] = (
+        Column("Số, ký hiệu", 20),
+        Column("Ngày văn bản", 12),
+        Column("Tên loại", 16, printed=False),
+        Column("Trích yếu", 50),
+        Column("Độ khẩn", 12),
+        Column("Nghiệp vụ", 14, printed=False),
+        Column("Mã nơi gửi", 16, printed=False),
+        Column("Nơi gửi", 30),
+        Column("Mã nơi nhận", 16, printed=False),
+        Column("Nơi nhận", 30),
+        Column("Trục nhận lúc", 20),
+        Column("Trạng thái chuyển", 18),
+        Column("Giao lúc", 20, printed=False),
+        Column("Trả lời", 18),
+        Column("Trả lời lúc", 20, printed=False),
+        Column("Hạn xác nhận tiếp nhận", 20, printed=False),
+        Column("Xác nhận lần đầu lúc", 20, printed=False),
+        Column("Đề nghị của nơi gửi", 16, printed=False),
+        Column("Kết quả đề nghị", 16, printed=False),
+        Column("Chữ ký", 18, printed=False),
+        Column("Số lần gửi", 10, printed=False),
+        Column("Mã văn bản", 36, printed=False),
+        Column("SHA-256 gói tin", 66, printed=False),
+        Column("Gói tin", 38, printed=False),
+        Column("Lượt gửi", 38, printed=False),
+    )
+
+    def found(self) -> Sequence[QuerySet[Delivery]]:
+        """By the time at which the hub took the document."""
+        rows = self.chosen.deliveries(self.reader.deliveries(), self.reader.agencies)
+        return [rows.order_by("package__accepted_at", "pk")]
+
+    def rows(self, keys: Sequence[UUID]) -> list[list[Cell]]:
+        """One query for a page."""
+        columns = (
+            "pk", "package__number", "package__notation", "package__promulgated_on", "package__type_name",
+            "package__subject", "package__priority", "package__business_type", "package__sender_code",
+            "package__sender__name", "recipient_code", "recipient__name", "package__accepted_at", "state",
+            "handed_over_at", "answer", "answered_at", "receipt_due_at", "first_answered_at", "request",
+            "request_state", "package__signature_state", "attempts", "package__document_id",
+            "package__sha256", "package_id",
+        )  # fmt: skip
+        found = {row[0]: row for row in Delivery.objects.filter(pk__in=list(keys)).values_list(*columns)}
+        return [_delivery(found[key]) for key in keys if key in found]
+
+
+_STATES = dict(State.choices)
+_ANSWERS = dict(Answer.choices)
+_REQUESTS = dict(Request.choices)
+_REQUEST_STATES = dict(RequestState.choices)
+_SIGNATURES = dict(SignatureState.choices)
+_TYPES = {**dict(BusinessType.choices), "": "Trạng thái"}
+
+
+def _delivery(row: tuple[Any, ...]) -> list[Cell]:
+    (
+        key, number, notation, day, type_name, subject, priority, business, sender_code, sender,
+        recipient_code, recipient, accepted_at, state, handed_over_at, answer, answered_at, receipt_due_at,
+        first_answered_at, request, request_state, signature, attempts, document_id, sha256, package,
+    ) = row  # fmt: skip
+    return [
+        "/".join(part for part in (number, notation) if part),
+        day,
+        type_name,
+        subject,
+        PRIORITIES[priority].label.vi,
+        str(_TYPES.get(business, business)),
+        sender_code,
+        sender,
+        recipient_code,
+        recipient,
+        accepted_at,
+        str(_STATES[state]),
+        handed_over_at,
+        str(_ANSWERS[answer]),
+        answered_at,
+        receipt_due_at,
+        first_answered_at,
+        str(_REQUESTS[request]),
+        str(_REQUEST_STATES[request_state]),
+        str(_SIGNATURES[signature]),
+        attempts,
+        document_id,
+        sha256,
+        str(package),
+        str(key),
+    ]
