@@ -33,6 +33,17 @@ def remind(now: datetime) -> int:
     return _in_batches(partial(_remind_batch, now))
 
 
+@transaction.atomic
+def remind_again(ids: Collection[UUID], *, actor: log.Actor, now: datetime) -> int:
+    """A person reminds the recipients of those of the deliveries `ids` that are late; returns how many.
+
+    Nobody is reminded of the same delivery twice within REMIND_EVERY.
+    """
+    rows = _locked(Delivery.objects.remindable(now).filter(id__in=ids))
+    _remind(rows, now, actor)
+    return len(rows)
+
+
 def warn(now: datetime) -> int:
     """Warn the senders of documents that expire soon; returns how many deliveries."""
     return _in_batches(partial(_warn_batch, now))
@@ -86,19 +97,24 @@ def _in_batches(batch: Callable[[], int]) -> int:
 @transaction.atomic
 def _remind_batch(now: datetime) -> int:
     rows = _locked(Delivery.objects.overdue(now))
+    _remind(rows, now, log.HUB)
+    return len(rows)
+
+
+def _remind(rows: Sequence[Delivery], now: datetime, actor: log.Actor) -> None:
+    # The event first: it still sees whether the row was reminded before, which is counted once as late.
+    _record(rows, "Reminder", now, actor)
     for row in rows:
         row.reminded_at = now
-    _record(rows, "Reminder", now)
     Delivery.objects.filter(id__in=[row.id for row in rows]).update(reminded_at=now)
     transaction.on_commit(partial(_send_reminders, rows))
     transaction.on_commit(partial(_push_notices, rows, now))
-    return len(rows)
 
 
 @transaction.atomic
 def _warn_batch(now: datetime) -> int:
     rows = _locked(Delivery.objects.expiring(now))
-    _record(rows, "ExpiresSoon", now)
+    _record(rows, "ExpiresSoon", now, log.HUB)
     Delivery.objects.filter(id__in=[row.id for row in rows]).update(warn_at=None)
     return len(rows)
 
@@ -109,9 +125,9 @@ def _locked(deliveries: QuerySet[Delivery]) -> list[Delivery]:
     return list(chosen.select_for_update(of=("self",), skip_locked=True)[:BATCH])
 
 
-def _record(rows: Sequence[Delivery], event: str, now: datetime) -> None:
+def _record(rows: Sequence[Delivery], event: str, now: datetime, actor: log.Actor) -> None:
     changes = [lifecycle.Change(delivery=row, event=event) for row in rows]
-    lifecycle.record(changes, at=now, actor=log.HUB)
+    lifecycle.record(changes, at=now, actor=actor)
 
 
 # --- thin notices ---------------------------------------------------------------------------------------

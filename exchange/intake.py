@@ -354,6 +354,7 @@ def _write(checked: Checked, about: Delivery | None = None) -> Written:
     )
     package.about = made.about
     routing.hold(made.deliveries)
+    package.search_text = package.searched([checked.sender, *(item.recipient for item in made.deliveries)])
     named = tuple(str(item.id) for item in made.deliveries)
     entry = log.Entry(row=package, event="SubmissionAcceptance", package=package, facts={"deliveries": named})
     consigned = [log.Entry(row=item, event="ContentConsignment", package=package) for item in made.deliveries]

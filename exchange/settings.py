@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
+from django.templatetags.static import static
+
 from exchange.environment import Environment
 
 ENVIRONMENT = Environment.read(os.environ)
@@ -223,12 +225,30 @@ SPECTACULAR_SETTINGS = {
     "SERVE_PERMISSIONS": [],
 }
 
+# The blue of the pages, on a scale from light to dark.
+_PRIMARY = {
+    "50": "oklch(97% .016 250)",
+    "100": "oklch(93.5% .032 250)",
+    "200": "oklch(88% .06 250)",
+    "300": "oklch(80% .1 250)",
+    "400": "oklch(71% .14 250)",
+    "500": "oklch(61% .17 252)",
+    "600": "oklch(51% .17 254)",
+    "700": "oklch(44% .15 255)",
+    "800": "oklch(38% .12 255)",
+    "900": "oklch(33% .09 255)",
+    "950": "oklch(25% .06 255)",
+}
+
 UNFOLD = {
     "SITE_TITLE": ENVIRONMENT.name,
     "SITE_HEADER": ENVIRONMENT.name,
     "SITE_SUBHEADER": f"v{VERSION}",
     "SITE_SYMBOL": "swap_horiz",
-    "SHOW_LANGUAGES": False,
+    "SHOW_LANGUAGES": True,
+    "STYLES": [lambda request: static("hub/hub.css")],
+    "SCRIPTS": [lambda request: static("hub/hub.js")],
+    "COLORS": {"primary": _PRIMARY},
     "SHOW_HISTORY": False,
     "SHOW_VIEW_ON_SITE": False,
     "SIDEBAR": {"show_search": False, "navigation": "exchange.admin.navigation.sidebar"},

@@ -131,9 +131,9 @@ def _measures(item: Happening) -> list[Measure]:
 
 
 def _named(item: Happening) -> list[Measure]:
-    """Events that change no state. A reminder says that the receipt was not confirmed in time."""
+    """Events that change no state. The first reminder says that the receipt was not confirmed in time."""
     if item.event == "Reminder":
-        return [Measure.REMINDERS, Measure.LATE]
+        return [Measure.REMINDERS] if item.reminded else [Measure.REMINDERS, Measure.LATE]
     return [Measure.EXPIRY_WARNINGS] if item.event == "ExpiresSoon" else []
 
 

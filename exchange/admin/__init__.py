@@ -13,7 +13,7 @@ from django.urls import URLPattern, path
 from django.utils.translation import gettext_lazy as _
 
 from agencies.models import Credential
-from exchange.admin import deliveries, events, packages, people, redactions, registry
+from exchange.admin import deliveries, events, packages, people, quick, redactions, registry
 
 __all__ = ["deliveries", "events", "packages", "people", "redactions", "registry"]
 
@@ -22,9 +22,14 @@ def _nothing(request: HttpRequest, **kwargs: str) -> NoReturn:
     raise Http404
 
 
-def _blocked() -> list[URLPattern]:
-    """Django's “view on site” fetches any row of any table by its id, outside the scope."""
-    return [path("r/<path:content_type_id>/<path:object_id>/", admin.site.admin_view(_nothing))]
+def _first() -> list[URLPattern]:
+    """Django's “view on site” and unfold's search fetch rows of any table, outside the scope."""
+    view = admin.site.admin_view
+    return [
+        path("r/<path:content_type_id>/<path:object_id>/", view(_nothing)),
+        path("search/", view(_nothing)),
+        path("quick/", view(quick.hits), name="hub_quick"),
+    ]
 
 
 # The pages that come with the OAuth library show tokens and let one edit credentials.
@@ -33,4 +38,4 @@ for _model in _oauth:
     if admin.site.is_registered(_model):
         admin.site.unregister(_model)
 admin.site.index_title = _("Tổng quan")
-vars(admin.site)["extra_urls"] = _blocked  # unfold's hook for addresses that come first
+vars(admin.site)["extra_urls"] = _first  # unfold's hook for addresses that come first

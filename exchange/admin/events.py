@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from django.contrib import admin
-from django.db.models import QuerySet
+from django.db.models import Prefetch, QuerySet
 from django.http import HttpRequest
 from django.utils.html import format_html
 from django.utils.translation import get_language
@@ -15,8 +15,9 @@ from django.utils.translation import gettext_lazy as _
 from agencies.models import System
 from exchange.admin.base import RecordAdmin, RecordList
 from exchange.admin.looks import NOTHING, Table, badge, first, link, shown, shows, table
+from exchange.admin.scope import visible
 from exchange.evidence.catalogue import CATALOGUE
-from exchange.models import Event
+from exchange.models import Event, Package
 from exchange.refusals import CATALOGUE as REFUSALS
 
 _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
@@ -105,6 +106,11 @@ def timeline(request: HttpRequest, events: QuerySet[Event], more: str = "") -> T
         ),
         more,
     )
+
+
+def about(request: HttpRequest) -> "Prefetch[Any]":
+    """What packages are about, None where that does not exist for this person."""
+    return Prefetch("about", visible(request, Package.objects.all()))
 
 
 class NameFilter(admin.SimpleListFilter):

@@ -2,17 +2,19 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from typing import Any, TypeVar, cast
 
 from django.contrib.auth import get_permission_codename
 from django.db.models import Model, QuerySet
 from django.http import HttpRequest
 from django.urls import reverse
+from django.utils import timezone
 from django.utils.formats import date_format, number_format
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.timezone import localtime
+from django.utils.translation import gettext, gettext_lazy
 from django.utils.translation import gettext_lazy as _
 from unfold.decorators import display
 from unfold.utils import display_for_label
@@ -131,6 +133,36 @@ def shown(value: object) -> str:
     if isinstance(value, date):
         return date_format(value, "DATE_FORMAT")
     return value if isinstance(value, SafeString) else str(value)
+
+
+_UNITS = (
+    (60 * 60 * 24, gettext_lazy("%(count)s ngày")),
+    (60 * 60, gettext_lazy("%(count)s giờ")),
+    (60, gettext_lazy("%(count)s phút")),
+)
+
+
+def until(time: timedelta) -> str:
+    """A length of time in its largest unit: “3 ngày”, “5 phút”, “chưa đầy 1 phút”."""
+    seconds = int(abs(time.total_seconds()))
+    for size, words in _UNITS:
+        if seconds >= size:
+            return str(words) % {"count": number_format(seconds // size, force_grouping=True)}
+    return gettext("chưa đầy 1 phút")
+
+
+def moment(at: datetime | None) -> SafeString:
+    """A time exactly and relatively: “22/11/2026 09:03 · 3 ngày trước”."""
+    if at is None:
+        return SafeString(NOTHING)
+    apart = timezone.now() - at
+    words = gettext("%(time)s trước") if apart >= timedelta() else gettext("còn %(time)s")
+    return format_html(
+        '<time datetime="{}">{} <span class="hub-sub">{}</span></time>',
+        at.isoformat(),
+        shown(at),
+        words % {"time": until(apart)},
+    )
 
 
 def size_of(size: int) -> str:

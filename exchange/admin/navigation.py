@@ -13,8 +13,8 @@ def sidebar(request: HttpRequest) -> list[dict[str, Any]]:
     return [
         {"items": [_item(_("Tổng quan"), "dashboard", "admin:index")]},
         _group(
-            _("Văn bản"),
-            _records(_("Gói tin"), "description", "exchange", "package"),
+            _("Theo dõi"),
+            _records(_("Văn bản"), "description", "exchange", "package"),
             _records(_("Lượt gửi"), "send", "exchange", "delivery"),
             _records(_("Sự kiện"), "history", "exchange", "event"),
         ),

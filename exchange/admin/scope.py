@@ -5,7 +5,8 @@ that person. What is outside the scope is not found (404), never forbidden.
 """
 
 from collections.abc import Callable, Mapping
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
+from uuid import UUID
 
 from django.db.models import Model, Q, QuerySet
 from django.http import HttpRequest
@@ -20,10 +21,10 @@ READ_PACKAGES = "exchange.view_package"
 # The registry is the same for everybody who may open it.
 _WHOLE = frozenset({Agency, Alias, Certificate, Credential, Membership, RevocationList, System})
 
-Row = TypeVar("Row", bound=Model)
+Rows = TypeVar("Rows", bound=QuerySet[Any])
 
 
-def visible(request: HttpRequest, queryset: QuerySet[Row]) -> QuerySet[Row]:
+def visible(request: HttpRequest, queryset: Rows) -> Rows:
     """The rows of `queryset` that the person behind `request` may see.
 
     Auditors (permission `read_all`) see everything; others only what their agencies sent or received.
@@ -34,7 +35,7 @@ def visible(request: HttpRequest, queryset: QuerySet[Row]) -> QuerySet[Row]:
     if model in _WHOLE:
         return queryset
     narrow = _RULES[model]
-    return queryset if request.user.has_perm(READ_ALL) else narrow(request, queryset)
+    return queryset if request.user.has_perm(READ_ALL) else cast("Rows", narrow(request, queryset))
 
 
 def sees_content(request: HttpRequest) -> bool:
@@ -47,6 +48,16 @@ def own_agencies(request: HttpRequest) -> QuerySet[Agency]:
     return Agency.objects.filter(memberships__user=request.user.pk)
 
 
+def own_ids(request: HttpRequest) -> list[UUID]:
+    """Their ids, asked for once in a request: the database plans better with values than with a question."""
+    known: list[UUID] | None = vars(request).get("own_agency_ids")
+    if known is None:
+        known = vars(request)["own_agency_ids"] = list(
+            own_agencies(request).order_by("pk").values_list("pk", flat=True)
+        )
+    return known
+
+
 def sees_connection(request: HttpRequest, delivery: Delivery) -> bool:
     """Whether the person may see where the recipient's system stands and what it said: not the sender."""
     if request.user.has_perm(READ_ALL) or request.user.has_perm(WATCH_DELIVERIES):
@@ -55,15 +66,17 @@ def sees_connection(request: HttpRequest, delivery: Delivery) -> bool:
 
 
 def _packages(request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
-    # By id: `visible_to` joins and needs DISTINCT, which would sort whole rows.
-    return queryset.filter(pk__in=Package.objects.visible_to(own_agencies(request)).order_by().values("pk"))
+    own = own_ids(request)
+    received = Delivery.objects.filter(recipient__in=own).order_by().values("package")
+    return queryset.filter(Q(sender__in=own) | Q(pk__in=received))
 
 
 def _deliveries(request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
     # Whoever may read documents is held to those of the own agencies, even when also an operator.
     if request.user.has_perm(WATCH_DELIVERIES) and not sees_content(request):
         return queryset
-    return queryset.filter(pk__in=Delivery.objects.visible_to(own_agencies(request)).order_by().values("pk"))
+    own = own_ids(request)
+    return queryset.filter(Q(package__sender__in=own) | Q(recipient__in=own))
 
 
 def _attempts(request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:

@@ -1,7 +1,7 @@
 """One package on its way to one recipient agency: the row is the queue."""
 
 from collections.abc import Collection
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Self
 from uuid import UUID
 
@@ -79,6 +79,14 @@ class Lane(models.IntegerChoices):
     BULK = 4, _("Gửi nhiều nơi")
 
 
+REMIND_EVERY = timedelta(hours=1)
+
+# What the pages ask of deliveries; each has an index below.
+FAILED = Q(state__in=["expired", "undeliverable"])
+REFUSED = Q(answer="02")
+ENDED = Q(state__in=["withdrawn", "superseded"])
+UNACCEPTED = Q(state__in=["queued", "handed_over"], answer__in=["none", "01"], receipt_due_at__isnull=False)
+
 _RECEIPT_OPEN = Q(
     state__in=[State.QUEUED, State.HANDED_OVER], first_answered_at__isnull=True, reminded_at__isnull=True
 )
@@ -115,6 +123,14 @@ class DeliveryQuerySet(models.QuerySet["Delivery"]):
     def overdue(self, now: datetime) -> Self:
         """Documents whose receipt should have been confirmed, and whose recipient was not reminded yet."""
         return self.filter(_RECEIPT_OPEN, receipt_due_at__lt=now)
+
+    def late(self, now: datetime) -> Self:
+        """Documents not accepted whose receipt should have been confirmed, reminded of or not."""
+        return self.filter(UNACCEPTED, receipt_due_at__lt=now, first_answered_at__isnull=True)
+
+    def remindable(self, now: datetime) -> Self:
+        """Late, and not reminded within REMIND_EVERY."""
+        return self.late(now).filter(Q(reminded_at__isnull=True) | Q(reminded_at__lte=now - REMIND_EVERY))
 
     def expiring(self, now: datetime) -> Self:
         """Documents about to expire, whose sender was not warned yet."""
@@ -213,6 +229,13 @@ class Delivery(models.Model):
                 name="delivery_expiry_warning",
             ),
             models.Index(fields=["recipient", "-queued_at", "-id"], name="delivery_received"),
+            # What the pages count and list: few rows among many.
+            models.Index(fields=["package"], condition=FAILED, name="delivery_failed"),
+            models.Index(fields=["package"], condition=REFUSED, name="delivery_refused"),
+            models.Index(fields=["package"], condition=ENDED, name="delivery_ended"),
+            models.Index(
+                fields=["receipt_due_at", "package"], condition=UNACCEPTED, name="delivery_unaccepted"
+            ),
             models.Index(fields=["-queued_at", "-id"], name="delivery_newest_first"),
         ]
 

@@ -1,5 +1,6 @@
 """A package as it was accepted: one edXML file, byte for byte, and what was read from it. Immutable."""
 
+from collections.abc import Iterable
 from typing import Self
 from uuid import UUID
 
@@ -9,7 +10,11 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from agencies.models import Agency, System
+from agencies.search import fold_text
 from exchange.models.ids import uuid7
+
+LONGEST_QUESTION = 200
+MOST_WORDS = 12
 
 
 class Kind(models.TextChoices):
@@ -44,6 +49,13 @@ class PackageQuerySet(models.QuerySet["Package"]):
         """Those sent by, or on their way to, one of `agencies`."""
         return self.filter(Q(sender__in=agencies) | Q(deliveries__recipient__in=agencies)).distinct()
 
+    def search(self, question: str) -> Self:
+        """Those in whose number, subject, DocumentId or agencies every word of `question` occurs."""
+        found = self
+        for word in fold_text(question[:LONGEST_QUESTION]).split()[:MOST_WORDS]:
+            found = found.filter(search_text__contains=word)
+        return found
+
     def replies(self) -> Self:
         """Documents that answer an earlier one (ResponseFor)."""
         return self.filter(business_type=BusinessType.NEW, about__isnull=False)
@@ -67,6 +79,7 @@ class Package(models.Model):
     number = models.CharField(_("số"), max_length=100, blank=True)
     notation = models.CharField(_("ký hiệu"), max_length=100, blank=True)
     code_folded = models.CharField(max_length=201, blank=True, editable=False)
+    search_text = models.TextField(blank=True, default="", editable=False)
     promulgated_on = models.DateField(_("ngày ban hành"), null=True, blank=True)
     subject = models.TextField(_("trích yếu"), blank=True)
     type_name = models.CharField(_("tên loại"), max_length=500, blank=True)
@@ -112,6 +125,11 @@ class Package(models.Model):
     def code(self) -> str:
         """Number and notation as people write them: `626/KH-UBND`."""
         return "/".join(part for part in (self.number, self.notation) if part)
+
+    def searched(self, agencies: Iterable[Agency]) -> str:
+        """The text in which the package is found: what it says of itself, and `agencies`, its parties."""
+        parties = (word for agency in agencies for word in (agency.code, agency.name))
+        return fold_text(" ".join((self.code, self.document_id, self.subject, self.type_name, *parties)))
 
     @property
     def stream(self) -> UUID:
