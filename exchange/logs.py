@@ -20,6 +20,18 @@ _SECRET_NAMES = re.compile(r"secret|password|token$|authorization|cookie|private
 _CITIZEN = re.compile(r"(?<![0-9A-Za-z.:_-])(?:\d{12}|\d{9})(?![0-9A-Za-z_-]|\.\d)")
 _ROW_OF_DATABASE = re.compile(r"^(DETAIL|HINT|CONTEXT): .*$", re.MULTILINE)
 _MASK = "***"
+# What libraries and tracebacks quote of what they were given: credentials, names in certificates, packages.
+_QUOTED = (
+    (re.compile(r"(?i)\b(bearer|basic)\s+[\w.~+/=-]{8,}"), rf"\1 {_MASK}"),
+    (
+        re.compile(r"(?i)\b(\w*secret|passw\w*|access_token)(['\"]?\s*[:=]\s*['\"]?)[^\s'\",&}]+"),
+        rf"\1\2{_MASK}",
+    ),
+    (re.compile(r"(://[^\s:/@]+):[^\s@/]+@"), rf"\1:{_MASK}@"),
+    (re.compile(r"(?i)\b(CCCD|CMND|CMT|HC|PID)(\s*:\s*)[^\s,+]+"), rf"\1\2{_MASK}"),
+    (re.compile(r"<(?:\w+:)?edXML\b.*", re.DOTALL | re.IGNORECASE), "<edXML …>"),
+    (re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY-----.*?-----END [A-Z ]*KEY-----", re.DOTALL), _MASK),
+)
 
 
 def formatter(*, as_json: bool) -> structlog.stdlib.ProcessorFormatter:
@@ -41,7 +53,10 @@ def scrub(logger: Any, method: str, line: MutableMapping[str, Any]) -> MutableMa
         if _SECRET_NAMES.search(name):
             line[name] = _MASK
         elif isinstance(value, str):
-            line[name] = _CITIZEN.sub(_MASK, _ROW_OF_DATABASE.sub(rf"\1: {_MASK}", value))
+            text = _CITIZEN.sub(_MASK, _ROW_OF_DATABASE.sub(rf"\1: {_MASK}", value))
+            for pattern, mask in _QUOTED:
+                text = pattern.sub(mask, text)
+            line[name] = text
     return line
 
 
