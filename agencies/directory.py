@@ -91,6 +91,8 @@ def hold(agencies: Collection[UUID]) -> dict[UUID, UUID | None]:
     Several transactions may hold an agency at once; only a change of its row waits for them. SQLite has one
     writer anyway.
     """
+    if not agencies:
+        return {}
     wanted = Agency.objects.filter(pk__in=agencies).order_by("pk").values_list("pk", "receives_through_id")
     if connection.vendor != "postgresql":
         return dict(wanted)

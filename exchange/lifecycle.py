@@ -14,7 +14,7 @@ from typing import Any
 from django.conf import settings
 
 from exchange import log
-from exchange.models import Answer, Delivery, Event, Holiday, Request, RequestState, State
+from exchange.models import Answer, Delivery, Event, Holiday, Request, RequestState, State, bulk
 from exchange.refusals import Refused
 from exchange.workdays import add_working_days
 
@@ -165,7 +165,7 @@ class Cause:
 
 _WRITTEN = (
     "state", "answer", "request", "request_state", "due_at", "expires_at", "served_at", "handed_over_at",
-    "answered_at", "first_answered_at", "requested_by", "request_due_at", "seq", "head",
+    "answered_at", "first_answered_at", "requested_by_id", "request_due_at", "seq", "head",
 )  # fmt: skip
 
 
@@ -183,7 +183,7 @@ def record(changes: Sequence[Change], *, at: datetime, actor: log.Actor) -> list
         for change in changes
     ]
     made = log.append(entries, at=at, actor=actor)
-    Delivery.objects.bulk_update([change.delivery for change in changes], _WRITTEN, batch_size=200)
+    bulk.update(Delivery, _WRITTEN, [change.delivery for change in changes])
     return made
 
 

@@ -22,7 +22,7 @@ from agencies.connections import SystemFacts
 from agencies.directory import Agency, Alias, Certificate, Credential, System, fold
 from agencies.enrolment import AgencyFacts, AliasSpec, EnrolmentError, ImportReport
 from exchange import keys, log, wake
-from exchange.models import Delivery, Lane
+from exchange.models import Circuit, Delivery, Lane
 
 __all__ = ["Change", "EnrolmentError", "ImportReport", "Registration", "SystemFacts"]
 
@@ -283,9 +283,10 @@ def pause(system: System, *, by: Change, reason: str = "") -> None:
 
 @transaction.atomic
 def resume(system: System, *, by: Change) -> None:
-    """End a pause; what waited is tried at once."""
+    """End a pause, and forget the failures of the past; what waited is tried at once."""
     enrolment.unpause_system(system)
     by.note(system.id, "system.unpaused")
+    Circuit.objects.filter(pk=system.pk).delete()
     Delivery.objects.queued().filter(system=system, push=True).update(due_at=by.at)
     wake.after_commit(Lane.values)
 

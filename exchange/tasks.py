@@ -3,7 +3,7 @@
 from datetime import UTC, datetime
 from uuid import UUID
 
-from exchange import clocks, delivery, facts, feed, registry, retention, statistics, wake
+from exchange import clocks, delivery, facts, feed, pushing, registry, retention, statistics, wake
 from exchange.audit import run as audit
 from exchange.celery import LANES, app
 from exchange.exports import jobs, schedules
@@ -13,7 +13,7 @@ from exchange.exports import jobs, schedules
 def deliver(lane: int) -> None:
     """Push everything due in one lane; an endpoint that answered 410 is paused."""
     facts.beat(f"process.worker.{LANES[lane]}")  # the lane may be too busy for its own message
-    for system in delivery.push_lane(lane):
+    for system in pushing.push_lane(lane):
         registry.pause_gone(system, now=datetime.now(UTC))
 
 
@@ -22,7 +22,7 @@ def sweep() -> None:
     """Expire what is late, wake the lanes in which something was forgotten, bring feed and counters up."""
     now = datetime.now(UTC)
     delivery.expire(now)
-    wake.lanes_now(delivery.due_lanes(now))
+    wake.lanes_now(pushing.due_lanes(now))
     feed.publish()
     statistics.fold()
 

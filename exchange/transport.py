@@ -7,34 +7,40 @@ only there). Redirects are never followed, answers are read up to a small limit,
 
 import asyncio
 import errno
+import hmac
 import ipaddress
 import json
+import os
 import socket
 import ssl
+import tempfile
 import threading
 import time
-from base64 import b64encode
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
-from contextlib import asynccontextmanager
+from base64 import b64decode, b64encode
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
+from functools import lru_cache
+from io import BytesIO
 from queue import Empty, SimpleQueue
-from typing import Any
+from typing import Any, BinaryIO, Self
 from urllib.parse import urlsplit
 from uuid import UUID
 
 import aiohttp
 import structlog
 from django.conf import settings
-from standardwebhooks.webhooks import Webhook
 
 from exchange import keys, vault
 from exchange.models import Outcome
 
 ANSWER_LIMIT = 64 * 1024
-CONCURRENT = 64
-PER_HOST = 16
+CONCURRENT = 256
+PER_SYSTEM = 16
+BLOCK = 256 * 1024
+MISSING = "the bytes are missing in the vault"
 LINGER_SECONDS = 0.05
 CONNECT_SECONDS = 5
 RETRY_AFTER_LIMIT = timedelta(days=1)
@@ -60,16 +66,18 @@ class AddressRefused(OSError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Shipment:
-    """One delivery to push: where to, which bytes, signed with which secrets (as stored, encrypted),
-    trusting which authority; `number` counts the attempts at it."""
+    """One delivery to push: to which system and where, which bytes, signed with which secrets, showing which
+    certificate (both as stored, encrypted), trusting which authority; `number` counts the attempts at it."""
 
     delivery: UUID
     number: int
     package: UUID
     sha256: str
+    system: UUID
     url: str
     secrets: bytes
     ca_pem: str = ""
+    client_pem: bytes = b""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,6 +86,7 @@ class Result:
 
     delivery: UUID
     number: int
+    system: UUID
     url: str
     outcome: Outcome
     http_status: int | None
@@ -91,6 +100,16 @@ class Result:
         """True when the recipient's system took the bytes."""
         return self.outcome in (Outcome.CONFIRMED, Outcome.UNCONFIRMED)
 
+    @property
+    def system_failed(self) -> bool:
+        """True when the answer, or its want, speaks of the system and not of this delivery."""
+        if self.outcome is Outcome.UNREACHABLE:
+            return self.detail != MISSING
+        return self.outcome is Outcome.REJECTED and self.http_status in (429, *range(500, 600))
+
+
+Ended = tuple[Shipment, Result | None]
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Notice:
@@ -101,58 +120,85 @@ class Notice:
     secrets: bytes
     body: bytes
     ca_pem: str = ""
+    client_pem: bytes = b""
 
 
-def push(shipments: Sequence[Shipment]) -> Iterator[list[Result]]:
-    """POST every shipment, many at once on one event loop, and yield the results in groups as they come.
+class Pusher:
+    """POSTs shipments, many at once, on an event loop in a thread of its own; the caller's stays free.
 
-    A shipment that can no longer be finished within its lease is not begun and has no result: another
-    worker may have it by then. The caller's thread stays free to write results while others are under way.
+    A context manager: at its end nothing more is sent, and what is under way is given up.
     """
-    done: SimpleQueue[Result | None] = SimpleQueue()
-    begun_until = time.monotonic() + settings.ENVIRONMENT.lease_seconds - settings.ENVIRONMENT.push_seconds
 
-    def run() -> None:
-        try:
-            asyncio.run(_push(shipments, done.put, begun_until))
-        finally:
-            done.put(None)
+    def __enter__(self) -> Self:
+        self._ended: SimpleQueue[Ended] = SimpleQueue()
+        self._loop = asyncio.new_event_loop()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._slots = asyncio.Semaphore(CONCURRENT)
+        self._of_system: dict[UUID, asyncio.Semaphore] = {}
+        self._sessions = AsyncExitStack()
+        self._thread = threading.Thread(target=self._loop.run_forever, name="push", daemon=True)
+        self._thread.start()
+        opened = asyncio.run_coroutine_threadsafe(_open_sessions(self._sessions), self._loop)
+        self._by_scheme = opened.result()
+        return self
 
-    thread = threading.Thread(target=run, name="push")
-    thread.start()
-    yield from _groups(done)
-    thread.join()
+    def __exit__(self, *_error: object) -> None:
+        asyncio.run_coroutine_threadsafe(self._close(), self._loop).result()
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+        self._loop.close()
 
-
-def _groups(done: SimpleQueue[Result | None]) -> Iterator[list[Result]]:
-    """The results in groups: whatever came within a moment of the first, until None ends them."""
-    result = done.get()
-    while result is not None:
-        group, deadline = [result], time.monotonic() + LINGER_SECONDS
-        try:
-            while (result := done.get(timeout=max(0.0, deadline - time.monotonic()))) is not None:
-                group.append(result)
-        except Empty:
-            yield group
-            result = done.get()
-        else:
-            yield group
-
-
-async def _push(shipments: Sequence[Shipment], done: Callable[[Result], None], begun_until: float) -> None:
-    slots = asyncio.Semaphore(CONCURRENT)
-    # Taken before the common slot, so that one slow receiver cannot hold all of them.
-    hosts = {urlsplit(item.url).netloc: asyncio.Semaphore(PER_HOST) for item in shipments}
-
-    async def one(shipment: Shipment, session: aiohttp.ClientSession) -> None:
-        async with hosts[urlsplit(shipment.url).netloc], slots:
-            if time.monotonic() <= begun_until:
-                done(await _attempt(session, shipment))
-
-    async with _session(plain=True) as plain, _session(plain=False) as secure:
-        await asyncio.gather(
-            *(one(item, plain if urlsplit(item.url).scheme == "http" else secure) for item in shipments)
+    def send(self, shipments: Sequence[Shipment]) -> None:
+        """Begin to push `shipments`, each as soon as there is room for it."""
+        begun_until = (
+            time.monotonic() + settings.ENVIRONMENT.lease_seconds - settings.ENVIRONMENT.push_seconds
         )
+        self._loop.call_soon_threadsafe(self._begin, shipments, begun_until)
+
+    def ended(self, seconds: float) -> list[Ended]:
+        """Whatever ends within a moment of the first that does; empty when none does for so long.
+
+        A shipment that could no longer be finished within its lease was not begun and has no result: another
+        worker may have it by then.
+        """
+        found: list[Ended] = []
+        deadline = time.monotonic() + seconds
+        try:
+            while True:
+                found.append(self._ended.get(timeout=max(0.0, deadline - time.monotonic())))
+                if len(found) == 1:
+                    deadline = time.monotonic() + LINGER_SECONDS
+        except Empty:
+            return found
+
+    def _begin(self, shipments: Sequence[Shipment], begun_until: float) -> None:
+        for shipment in shipments:
+            task = self._loop.create_task(self._one(shipment, begun_until))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+
+    async def _one(self, shipment: Shipment, begun_until: float) -> None:
+        of_system = self._of_system.setdefault(shipment.system, asyncio.Semaphore(PER_SYSTEM))
+        result = None
+        # Its own slot first, so that one slow receiver cannot hold all of the common ones.
+        async with of_system, self._slots:
+            if time.monotonic() <= begun_until:
+                session = self._by_scheme.get(urlsplit(shipment.url).scheme, self._by_scheme["https"])
+                result = await _attempt(session, shipment)
+        self._ended.put((shipment, result))
+
+    async def _close(self) -> None:
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._sessions.aclose()
+
+
+async def _open_sessions(stack: AsyncExitStack) -> dict[str, aiohttp.ClientSession]:
+    return {
+        "http": await stack.enter_async_context(_session(plain=True)),
+        "https": await stack.enter_async_context(_session(plain=False)),
+    }
 
 
 def notify(notices: Sequence[Notice]) -> set[str]:
@@ -164,8 +210,9 @@ def notify(notices: Sequence[Notice]) -> set[str]:
 
 
 async def _notify(notices: Sequence[Notice]) -> set[str]:
-    async with _session(plain=True) as plain, _session(plain=False) as secure:
-        sessions = {"http": plain, "https": secure}
+    async with AsyncExitStack() as stack:
+        sessions = await _open_sessions(stack)
+        secure = sessions["https"]
         taken = await asyncio.gather(
             *(_tell(sessions.get(urlsplit(item.url).scheme, secure), item) for item in notices)
         )
@@ -174,13 +221,13 @@ async def _notify(notices: Sequence[Notice]) -> set[str]:
 
 async def _tell(session: aiohttp.ClientSession, notice: Notice) -> bool:
     try:
-        signed = _signed(notice.secrets, notice.id, datetime.now(UTC), notice.body)
+        signed = _signed(notice.secrets, notice.id, datetime.now(UTC), BytesIO(notice.body))
         async with session.post(
             notice.url,
             data=notice.body,
             headers={"Content-Type": "application/json", **signed},
             allow_redirects=False,
-            ssl=_trust(notice.ca_pem),
+            ssl=_trust(notice.ca_pem, notice.client_pem),
         ) as response:
             return 200 <= response.status < 300
     except (aiohttp.ClientError, OSError, ValueError, keys.Unreadable) as error:
@@ -233,20 +280,21 @@ async def _attempt(session: aiohttp.ClientSession, shipment: Shipment) -> Result
     started_at = datetime.now(UTC)
     status, retry_after = None, None
     try:
-        raw = await asyncio.to_thread(vault.get, shipment.sha256)
-        async with session.post(
-            shipment.url,
-            data=raw,
-            headers=_headers(shipment, raw, started_at),
-            allow_redirects=False,
-            ssl=_trust(shipment.ca_pem),
-        ) as response:
-            status = response.status
-            retry_after = _retry_after(response.headers.get("Retry-After"), started_at)
-            body = await _body(response)
-        outcome, detail = _judge(status, body, shipment.sha256)
+        body, headers = await asyncio.to_thread(_prepared, shipment, started_at)
+        with body:
+            async with session.post(
+                shipment.url,
+                data=_blocks(body) if int(headers["Content-Length"]) > BLOCK else body.read(),
+                headers=headers,
+                allow_redirects=False,
+                ssl=_trust(shipment.ca_pem, shipment.client_pem),
+            ) as response:
+                status = response.status
+                retry_after = _retry_after(response.headers.get("Retry-After"), started_at)
+                answer = await _body(response)
+        outcome, detail = _judge(status, answer, shipment.sha256)
     except vault.Missing:
-        outcome, detail = Outcome.UNREACHABLE, "the bytes are missing in the vault"
+        outcome, detail = Outcome.UNREACHABLE, MISSING
     except TimeoutError:
         outcome, detail = Outcome.UNREACHABLE, f"no answer within {settings.ENVIRONMENT.push_seconds} s"
     except keys.Unreadable:
@@ -259,6 +307,7 @@ async def _attempt(session: aiohttp.ClientSession, shipment: Shipment) -> Result
     return Result(
         delivery=shipment.delivery,
         number=shipment.number,
+        system=shipment.system,
         url=shipment.url,
         outcome=outcome,
         http_status=status,
@@ -277,31 +326,76 @@ async def _body(response: aiohttp.ClientResponse) -> bytes:
     return body
 
 
-def _headers(shipment: Shipment, raw: bytes, at: datetime) -> dict[str, str]:
-    """The headers of the contract: digest (RFC 9530), ids, and Standard Webhooks signatures."""
+async def _blocks(file: BinaryIO) -> AsyncIterator[bytes]:
+    """The bytes of `file`, a block at a time, however large the package."""
+    while block := await asyncio.to_thread(file.read, BLOCK):
+        yield block
+
+
+def _prepared(shipment: Shipment, at: datetime) -> tuple[BinaryIO, dict[str, str]]:
+    """The bytes, at their start, and the headers; a small package is read whole. Raises vault.Missing."""
+    body = vault.open_bytes(shipment.sha256)
+    try:
+        if body.seek(0, os.SEEK_END) <= BLOCK:
+            body.seek(0)
+            with body:
+                body = BytesIO(body.read())
+        headers = _headers(shipment, body, at)
+        body.seek(0)
+    except BaseException:
+        body.close()
+        raise
+    return body, headers
+
+
+def _headers(shipment: Shipment, body: BinaryIO, at: datetime) -> dict[str, str]:
+    """The headers of the contract: length, digest (RFC 9530), ids, and Standard Webhooks signatures."""
     return {
         "Content-Type": "application/edxml+xml",
+        "Content-Length": str(body.seek(0, os.SEEK_END)),
         "Content-Digest": f"sha-256=:{b64encode(bytes.fromhex(shipment.sha256)).decode()}:",
         "X-Exchange-Delivery": str(shipment.delivery),
         "X-Exchange-Package": str(shipment.package),
-        **_signed(shipment.secrets, str(shipment.delivery), at, raw),
+        **_signed(shipment.secrets, str(shipment.delivery), at, body),
     }
 
 
-def _signed(stored: bytes, message: str, at: datetime, raw: bytes) -> dict[str, str]:
+def _signed(stored: bytes, message: str, at: datetime, body: BinaryIO) -> dict[str, str]:
     """The Standard Webhooks headers: one signature for each live secret. Raises keys.Unreadable."""
     secrets = keys.decrypt(stored).decode().split() if stored else []
-    signatures = [Webhook(secret).sign(message, at, raw.decode()) for secret in secrets]
+    seconds = str(int(at.timestamp()))
+    made = [hmac.new(_secret(text), f"{message}.{seconds}.".encode(), "sha256") for text in secrets]
+    body.seek(0)
+    while made and (block := body.read(BLOCK)):
+        for one in made:
+            one.update(block)
     return {
         "webhook-id": message,
-        "webhook-timestamp": str(int(at.timestamp())),
-        "webhook-signature": " ".join(signatures),
+        "webhook-timestamp": seconds,
+        "webhook-signature": " ".join(f"v1,{b64encode(one.digest()).decode()}" for one in made),
         "User-Agent": "document-exchange-hub",
     }
 
 
-def _trust(ca_pem: str) -> ssl.SSLContext | bool:
-    return ssl.create_default_context(cadata=ca_pem) if ca_pem else True
+def _secret(text: str) -> bytes:
+    return b64decode(text.removeprefix("whsec_"))
+
+
+@lru_cache(maxsize=256)
+def _trust(ca_pem: str, client_pem: bytes = b"") -> ssl.SSLContext | bool:
+    """Whom to trust and what to show: one context for each system, since making one reads every authority.
+
+    Raises keys.Unreadable, OSError for a certificate that does not fit its key.
+    """
+    if not ca_pem and not client_pem:
+        return True
+    context = ssl.create_default_context(cadata=ca_pem or None)
+    if client_pem:
+        with tempfile.NamedTemporaryFile() as file:  # ssl reads keys from files only; this one is mode 0600
+            file.write(keys.decrypt(client_pem))
+            file.flush()
+            context.load_cert_chain(file.name)
+    return context
 
 
 def _judge(status: int, body: bytes, sha256: str) -> tuple[Outcome, str]:

@@ -1,6 +1,7 @@
 """The hub's rows."""
 
 from exchange.models.allowance import Allowance
+from exchange.models.circuit import Circuit
 from exchange.models.counter import Direction, Measure, StatisticsDay, StatisticsDelta
 from exchange.models.delivery import (
     Answer,
@@ -46,6 +47,7 @@ __all__ = [
     "Attempt",
     "BusinessType",
     "Checkpoint",
+    "Circuit",
     "Delivery",
     "Direction",
     "Event",

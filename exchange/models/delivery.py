@@ -132,6 +132,10 @@ class DeliveryQuerySet(models.QuerySet["Delivery"]):
         """Late, and not reminded within REMIND_EVERY."""
         return self.late(now).filter(Q(reminded_at__isnull=True) | Q(reminded_at__lte=now - REMIND_EVERY))
 
+    def out_of_time(self, now: datetime) -> Self:
+        """Those that were not handed over by their deadline, the longest ago first."""
+        return self.queued().filter(expires_at__lte=now).order_by("expires_at")
+
     def expiring(self, now: datetime) -> Self:
         """Documents about to expire, whose sender was not warned yet."""
         return self.queued().filter(warn_at__lte=now, expires_at__gt=now)
@@ -207,7 +211,9 @@ class Delivery(models.Model):
         ]
         indexes = [
             models.Index(
-                fields=["lane", "due_at", "id"], condition=Q(state="queued", push=True), name="delivery_due"
+                fields=["system", "lane", "due_at", "id"],
+                condition=Q(state="queued", push=True),
+                name="delivery_due_by_system",
             ),
             models.Index(
                 fields=["system", "rank", "queued_at", "id"],

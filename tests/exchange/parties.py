@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from exchange import delivery, intake, log
+from exchange import delivery, intake, log, pushing
 from exchange.envelope import package as envelope
 from exchange.envelope.codes import BusinessType
 from exchange.envelope.package import Business
@@ -59,11 +59,12 @@ def hand_over(hub: World, row: Delivery, now: datetime = NOW) -> Delivery:
 
 def push(row: Delivery, outcome: Outcome, now: datetime = NOW) -> None:
     """A worker claims the lane of `row` and every push in it ends with `outcome`."""
-    claimed = delivery.claim(row.lane, now=now, limit=50)
+    claimed = pushing.claim(row.lane, now=now, limit=50)
     results = [
         Result(
-            delivery=one.id,
-            number=one.attempts,
+            delivery=one.delivery,
+            number=one.number,
+            system=one.system,
             url="http://127.0.0.1/",
             outcome=outcome,
             http_status=None,
@@ -73,7 +74,7 @@ def push(row: Delivery, outcome: Outcome, now: datetime = NOW) -> None:
         )
         for one in claimed
     ]
-    delivery.settle(results, now=now)
+    pushing.settle(results, now=now)
 
 
 def inbox(hub: World, code: str) -> list[Delivery]:

@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from exchange import delivery, intake
+from exchange import delivery, intake, pushing
 from exchange.envelope import package as envelope
 from exchange.envelope.package import Receiver
 from exchange.models import Delivery, Event, EventText, Outcome, Package, SignatureState
@@ -194,7 +194,7 @@ def test_content_once_served_counts_as_handed_over(hub: World, begin: object) ->
 
 def test_a_push_that_began_counts_as_handed_over(hub: World) -> None:
     made = hub.send("H29", "H29.17")
-    assert delivery.claim(made.deliveries[0].lane, now=NOW, limit=1)
+    assert pushing.claim(made.deliveries[0].lane, now=NOW, limit=1)
     recall(hub, made, "H29.17")
     assert look(made.deliveries[0])[2:] == ("recall", "open")
 
@@ -702,7 +702,7 @@ def test_only_what_expired_or_failed_is_sent_again(hub: World, state: str) -> No
 
 def test_a_resend_of_what_could_not_be_delivered_has_as_many_attempts_again(hub: World) -> None:
     row = hub.send("H29", "H29.17").deliveries[0]
-    Delivery.objects.filter(id=row.id).update(attempts=delivery.MAX_ATTEMPTS - 1)
+    Delivery.objects.filter(id=row.id).update(attempts=pushing.MAX_ATTEMPTS - 1)
     push(row, Outcome.UNREACHABLE)
     assert look(row)[0] == "undeliverable"
     assert last_event(row).event == "ContentHandoverFailure"

@@ -12,7 +12,7 @@ import pytest
 from standardwebhooks.webhooks import Webhook
 
 from agencies.models import System
-from exchange import delivery, log, registry, routing, tasks, transport
+from exchange import delivery, log, pushing, registry, routing, tasks, transport
 from exchange.models import Attempt, Delivery, Event, Lane, Outcome, Package, State
 from tests import receiver, world
 from tests.receiver import Receiver
@@ -48,7 +48,7 @@ def test_the_receiver_gets_the_bytes_with_the_headers_of_the_contract(
     city: World, endpoint: Receiver
 ) -> None:
     row = send(city)
-    delivery.push_lane(Lane.NORMAL)
+    pushing.push_lane(Lane.NORMAL)
     [request] = endpoint.received
     package = Package.objects.get(id=row.package_id)
     assert sha256(request.body).hexdigest() == package.sha256
@@ -61,7 +61,7 @@ def test_the_receiver_gets_the_bytes_with_the_headers_of_the_contract(
 
 def test_an_answer_with_the_digest_is_the_acknowledgement(city: World) -> None:
     row = send(city)
-    delivery.push_lane(Lane.NORMAL)
+    pushing.push_lane(Lane.NORMAL)
     row.refresh_from_db()
     assert row.state == State.HANDED_OVER
     assert events_of(row) == ["ContentConsignment", "ContentHandover"]
@@ -72,7 +72,7 @@ def test_an_answer_with_the_digest_is_the_acknowledgement(city: World) -> None:
 def test_a_bare_2xx_is_recorded_as_unconfirmed(city: World, endpoint: Receiver) -> None:
     endpoint.answer = receiver.status(204)
     row = send(city)
-    delivery.push_lane(Lane.NORMAL)
+    pushing.push_lane(Lane.NORMAL)
     row.refresh_from_db()
     assert row.state == State.HANDED_OVER
     assert events_of(row) == ["ContentConsignment", "ContentHandoverUnconfirmed"]
@@ -91,7 +91,7 @@ def test_a_failure_is_recorded_and_tried_again_later(
 ) -> None:
     endpoint.answer = answer
     row = send(city)
-    delivery.push_lane(Lane.NORMAL)
+    pushing.push_lane(Lane.NORMAL)
     row.refresh_from_db()
     assert (row.state, row.attempts) == (State.QUEUED, 1)
     assert row.due_at > now()
@@ -99,10 +99,10 @@ def test_a_failure_is_recorded_and_tried_again_later(
     assert events_of(row) == ["ContentConsignment"]
 
     endpoint.answer = receiver.acknowledge
-    delivery.push_lane(Lane.NORMAL)
+    pushing.push_lane(Lane.NORMAL)
     assert len(endpoint.received) == 1, "not before it is due"
     Delivery.objects.filter(id=row.id).update(due_at=now())
-    delivery.push_lane(Lane.NORMAL)
+    pushing.push_lane(Lane.NORMAL)
     row.refresh_from_db()
     assert row.state == State.HANDED_OVER
 
@@ -110,7 +110,7 @@ def test_a_failure_is_recorded_and_tried_again_later(
 def test_retry_after_is_obeyed(city: World, endpoint: Receiver) -> None:
     endpoint.answer = receiver.status(503, Retry_After="3600")
     row = send(city)
-    delivery.push_lane(Lane.NORMAL)
+    pushing.push_lane(Lane.NORMAL)
     row.refresh_from_db()
     assert row.due_at > now() + timedelta(minutes=59)
 
@@ -137,7 +137,7 @@ def test_410_pauses_the_system_and_keeps_the_delivery(city: World, endpoint: Rec
 def test_an_endpoint_that_cannot_be_reached_costs_an_attempt_only(db: None, keys: world.Keys) -> None:
     city = world.build(keys, callback_url="http://127.0.0.1:9/closed")
     row = send(city)
-    delivery.push_lane(Lane.NORMAL)
+    pushing.push_lane(Lane.NORMAL)
     row.refresh_from_db()
     assert row.state == State.QUEUED
     assert Attempt.objects.get().outcome == Outcome.UNREACHABLE
@@ -146,37 +146,40 @@ def test_an_endpoint_that_cannot_be_reached_costs_an_attempt_only(db: None, keys
 def test_after_the_last_attempt_the_delivery_is_undeliverable(city: World, endpoint: Receiver) -> None:
     endpoint.answer = receiver.status(500)
     row = send(city)
-    Delivery.objects.filter(id=row.id).update(attempts=delivery.MAX_ATTEMPTS - 1)
-    delivery.push_lane(Lane.NORMAL)
+    Delivery.objects.filter(id=row.id).update(attempts=pushing.MAX_ATTEMPTS - 1)
+    pushing.push_lane(Lane.NORMAL)
     row.refresh_from_db()
     assert row.state == State.UNDELIVERABLE
     assert events_of(row) == ["ContentConsignment", "ContentHandoverFailure"]
 
 
-def pushed(claimed: list[Delivery]) -> list[transport.Result]:
+def pushed(claimed: list[transport.Shipment]) -> list[transport.Result]:
     """The results of pushing what was claimed, all of them."""
-    return [
-        result for group in transport.push([delivery.shipment(item) for item in claimed]) for result in group
-    ]
+    ended: list[transport.Ended] = []
+    with transport.Pusher() as pusher:
+        pusher.send(claimed)
+        while len(ended) < len(claimed):
+            ended += pusher.ended(10)
+    return [result for _, result in ended if result]
 
 
 def test_a_delivery_acknowledged_while_it_was_pushed_is_handed_over_once(city: World) -> None:
     row = send(city)
-    results = pushed(delivery.claim(Lane.NORMAL, now=now(), limit=10))
+    results = pushed(pushing.claim(Lane.NORMAL, now=now(), limit=10))
     package = Package.objects.get(id=row.package_id)
     actor = log.Actor("system", str(city.system_of("H29.17").id), "oauth2")
     delivery.acknowledge(
         row.id, system=city.system_of("H29.17"), sha256=package.sha256, actor=actor, now=now()
     )
-    delivery.settle(results, now=now())
+    pushing.settle(results, now=now())
     assert events_of(row) == ["ContentConsignment", "ContentHandover"]
 
 
 def test_a_push_confirmed_after_the_delivery_expired_is_still_a_handover(city: World) -> None:
     row = send(city)
-    results = pushed(delivery.claim(Lane.NORMAL, now=now(), limit=10))
+    results = pushed(pushing.claim(Lane.NORMAL, now=now(), limit=10))
     delivery.expire(now() + timedelta(days=400))
-    delivery.settle(results, now=now())
+    pushing.settle(results, now=now())
     row.refresh_from_db()
     assert row.state == State.HANDED_OVER
     assert events_of(row)[-2:] == ["AcceptanceRejectionExpiry", "ContentHandover"]
@@ -185,15 +188,16 @@ def test_a_push_confirmed_after_the_delivery_expired_is_still_a_handover(city: W
 def test_a_failure_that_comes_after_a_newer_attempt_changes_nothing(city: World, endpoint: Receiver) -> None:
     endpoint.answer = receiver.status(500)
     row = send(city)
-    Delivery.objects.filter(id=row.id).update(attempts=delivery.MAX_ATTEMPTS - 2)
-    first = pushed(delivery.claim(Lane.NORMAL, now=now(), limit=10))
+    Delivery.objects.filter(id=row.id).update(attempts=pushing.MAX_ATTEMPTS - 2)
+    first = pushed(pushing.claim(Lane.NORMAL, now=now(), limit=10))
     Delivery.objects.filter(id=row.id).update(due_at=now())
-    [second] = delivery.claim(Lane.NORMAL, now=now(), limit=10)
-    delivery.settle(first, now=now())
+    [second] = pushing.claim(Lane.NORMAL, now=now(), limit=10)
+    leased_until = Delivery.objects.get(id=row.id).due_at
+    pushing.settle(first, now=now())
     row.refresh_from_db()
-    assert (row.state, row.due_at) == (State.QUEUED, second.due_at)
+    assert (row.state, row.due_at) == (State.QUEUED, leased_until)
     endpoint.answer = receiver.acknowledge
-    delivery.settle(pushed([second]), now=now())
+    pushing.settle(pushed([second]), now=now())
     row.refresh_from_db()
     assert row.state == State.HANDED_OVER
 
@@ -219,7 +223,7 @@ def test_what_one_receiver_answers_does_not_stop_the_others(
         return receiver.acknowledge(request)
 
     endpoint.answer = answer
-    delivery.push_lane(Lane.NORMAL)
+    pushing.push_lane(Lane.NORMAL)
     for row in rows:
         row.refresh_from_db()
     assert [row.state for row in (rows[0], rows[2])] == [State.HANDED_OVER] * 2
@@ -232,7 +236,7 @@ def test_what_cannot_be_finished_within_its_lease_is_not_begun(
 ) -> None:
     settings.ENVIRONMENT = replace(settings.ENVIRONMENT, lease_seconds=1, push_seconds=5)
     row = send(city)
-    assert pushed(delivery.claim(Lane.NORMAL, now=now(), limit=10)) == []
+    assert pushed(pushing.claim(Lane.NORMAL, now=now(), limit=10)) == []
     assert endpoint.received == []
     row.refresh_from_db()
     assert row.state == State.QUEUED
@@ -258,18 +262,18 @@ def test_an_agency_that_moved_since_its_route_was_found_is_reached_where_it_is(
 def test_a_claimed_delivery_is_seen_again_when_its_worker_died(city: World) -> None:
     row = send(city)
     at = now()
-    assert [item.id for item in delivery.claim(Lane.NORMAL, now=at, limit=10)] == [row.id]
-    assert delivery.claim(Lane.NORMAL, now=at, limit=10) == []
-    assert delivery.due_lanes(at) == set()
+    assert [item.delivery for item in pushing.claim(Lane.NORMAL, now=at, limit=10)] == [row.id]
+    assert pushing.claim(Lane.NORMAL, now=at, limit=10) == []
+    assert pushing.due_lanes(at) == set()
     later = at + timedelta(minutes=5)
-    assert delivery.due_lanes(later) == {Lane.NORMAL}
-    assert [item.id for item in delivery.claim(Lane.NORMAL, now=later, limit=10)] == [row.id]
+    assert pushing.due_lanes(later) == {Lane.NORMAL}
+    assert [item.delivery for item in pushing.claim(Lane.NORMAL, now=later, limit=10)] == [row.id]
 
 
 def test_retries_wait_longer_and_longer_and_never_more_than_six_hours() -> None:
-    assert delivery.backoff(1) <= timedelta(seconds=5)
-    assert max(delivery.backoff(n) for n in range(1, 61)) <= timedelta(hours=6)
-    assert min(delivery.backoff(30) for _ in range(20)) >= timedelta(minutes=36)
+    assert pushing.backoff(1) <= timedelta(seconds=5)
+    assert max(pushing.backoff(n) for n in range(1, 61)) <= timedelta(hours=6)
+    assert min(pushing.backoff(30) for _ in range(20)) >= timedelta(minutes=36)
 
 
 LISTED = [ipaddress.ip_network("10.1.0.0/16")]
@@ -321,6 +325,6 @@ def test_a_callback_into_a_private_network_is_refused_after_resolution(
     settings.ENVIRONMENT = replace(settings.ENVIRONMENT, push_networks=())
     city = world.build(keys, callback_url=endpoint.url.replace("127.0.0.1", "localhost"))
     send(city)
-    delivery.push_lane(Lane.NORMAL)
+    pushing.push_lane(Lane.NORMAL)
     assert endpoint.received == []
     assert "not allowed" in Attempt.objects.get().detail

@@ -1,0 +1,232 @@
+"""Push: claim, send, settle. Each function owns its transactions.
+
+The rows are the queue. A claim moves `due_at` forward and commits; then the bytes travel with no transaction
+open; then one transaction writes the attempts, the new states and their events. A worker that dies in between
+leaves rows that become due again: at least once on the wire, once in the books.
+
+A claim goes from system to system, and takes only so many rows of each: a system that is slow, or dead with a
+million rows waiting, holds nobody up. One that fails again and again gets no more than a probe now and then.
+"""
+
+import random
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from uuid import UUID
+
+import structlog
+from django.conf import settings
+from django.db import transaction
+from django.db.models import F, OuterRef, Q, QuerySet, Subquery
+from django.db.models.functions import Coalesce
+
+from agencies.models import System
+from exchange import lifecycle, log, metrics, transport
+from exchange.models import Attempt, Circuit, Delivery, Lane, Outcome, State, bulk
+
+BATCH = 200
+IN_FLIGHT = 2_000
+PER_SYSTEM = 64
+ROUND_SECONDS = 0.5
+MAX_ATTEMPTS = 60
+FIRST_RETRY = timedelta(seconds=5)
+LONGEST_RETRY = timedelta(hours=6)
+_logger = structlog.get_logger(__name__)
+NOBODY: Mapping[UUID, int] = {}
+
+
+def push_lane(lane: int) -> set[UUID]:
+    """Push everything due in `lane`; returns the systems whose endpoint answered 410.
+
+    New rows are claimed while slow receivers still have theirs.
+    """
+    gone: set[UUID] = set()
+    busy: Counter[UUID] = Counter()
+    with transport.Pusher() as pusher:
+        while True:
+            room = min(BATCH, IN_FLIGHT - busy.total())
+            claimed = claim(lane, now=datetime.now(UTC), limit=room, busy=busy)
+            pusher.send(claimed)
+            busy.update(item.system for item in claimed)
+            if not busy.total():
+                return gone
+            ended = pusher.ended(ROUND_SECONDS)
+            busy.subtract(shipment.system for shipment, _ in ended)
+            results = [result for _, result in ended if result]
+            settle(results, now=datetime.now(UTC))
+            gone |= {result.system for result in results if result.outcome is Outcome.GONE}
+
+
+# --- claim --------------------------------------------------------------------------------------------
+
+
+def claim(
+    lane: int, *, now: datetime, limit: int, busy: Mapping[UUID, int] = NOBODY
+) -> list[transport.Shipment]:
+    """Take up to `limit` due deliveries of `lane` for one lease; no other worker sees them meanwhile.
+
+    `busy` says how many rows of each system the caller has already. From here on the recipient may hold the
+    content: a later recall becomes a request.
+    """
+    ready = {system.pk: system for system in _ready(lane, now) if busy.get(system.pk, 0) < PER_SYSTEM}
+    if not ready or limit <= 0:
+        return []
+    with transaction.atomic():
+        ids: list[UUID] = []
+        for system in ready.values():
+            most = min(limit - len(ids), PER_SYSTEM - busy.get(system.pk, 0), _allowed(system, now))
+            locked = _due(lane, now).filter(system=system.pk).select_for_update(skip_locked=True)
+            ids += locked.order_by("due_at", "id").values_list("id", flat=True)[: max(0, most)]
+        mine = Delivery.objects.filter(id__in=ids)
+        mine.update(
+            due_at=now + timedelta(seconds=settings.ENVIRONMENT.lease_seconds),
+            served_at=Coalesce("served_at", now),
+            attempts=F("attempts") + 1,
+        )
+        rows = list(mine.values_list("id", "attempts", "package_id", "package__sha256", "system_id"))
+    return [_shipment(ready[row[-1]], *row[:-1]) for row in rows]
+
+
+def _due(lane: int, now: datetime) -> QuerySet[Delivery]:
+    return Delivery.objects.waiting(now).filter(lane=lane, push=True)
+
+
+def _ready(lane: int, now: datetime) -> QuerySet[System]:
+    """The systems that may be pushed to and for which something is due, whoever waits longest first.
+
+    One look into an index for each system, however many rows wait.
+    """
+    first = _due(lane, now).filter(system=OuterRef("pk")).order_by("due_at").values("due_at")[:1]
+    return (
+        System.objects.filter(
+            Q(circuit=None) | Q(circuit__probe_at=None) | Q(circuit__probe_at__lte=now),
+            delivery=System.Delivery.PUSH,
+            paused_at=None,
+            suspended_at=None,
+        )
+        .select_related("circuit")
+        .annotate(waits_since=Subquery(first))
+        .filter(waits_since__isnull=False)
+        .order_by("waits_since", "pk")
+    )
+
+
+def _allowed(system: System, now: datetime) -> int:
+    """How many rows its circuit lets through: all, or one for the worker that is first to probe."""
+    circuit = getattr(system, "circuit", None)
+    if circuit is None or circuit.probe_at is None:
+        return PER_SYSTEM
+    later = now + timedelta(seconds=settings.ENVIRONMENT.lease_seconds)
+    probing = Circuit.objects.filter(pk=circuit.pk, probe_at=circuit.probe_at)
+    return probing.update(probe_at=later)
+
+
+def _shipment(system: System, delivery: UUID, number: int, package: UUID, sha256: str) -> transport.Shipment:
+    return transport.Shipment(
+        delivery=delivery,
+        number=number,
+        package=package,
+        sha256=sha256,
+        system=system.pk,
+        url=system.callback_url,
+        secrets=bytes(system.webhook_secrets),
+        ca_pem=system.ca_pem,
+    )
+
+
+def due_lanes(now: datetime) -> set[int]:
+    """The lanes in which a push is due: whatever a lost wake-up, a crash or a retry left behind."""
+    return {lane for lane in Lane.values if _ready(lane, now).exists()}
+
+
+# --- settle -------------------------------------------------------------------------------------------
+
+
+def settle(results: Sequence[transport.Result], *, now: datetime) -> None:
+    """Write what became of pushed deliveries, in one transaction: attempts, states, events, next times."""
+    if not results:
+        return
+    by_id = {result.delivery: result for result in results}
+    with transaction.atomic():
+        locked = Delivery.objects.filter(id__in=by_id).select_related("package").order_by("id")
+        rows = list(locked.select_for_update(of=("self",)))
+        Attempt.objects.bulk_create([_attempt(row, by_id[row.id]) for row in rows])
+        changes = [change for row in rows if (change := _outcome(row, by_id[row.id], now))]
+        lifecycle.record(changes, at=now, actor=log.HUB)
+        retries = [row for row in rows if row.state == State.QUEUED]
+        bulk.update(Delivery, ["due_at"], retries)
+        _note_circuits(results, now)
+    _watch(rows, by_id)
+
+
+def _watch(rows: Sequence[Delivery], by_id: Mapping[UUID, transport.Result]) -> None:
+    """Count the attempts; those that failed leave a line, the others have their row and their event."""
+    for row in rows:
+        result = by_id[row.id]
+        metrics.ATTEMPTS.labels(result.outcome).inc()
+        if result.handed_over:
+            continue
+        if row.state == State.QUEUED:
+            metrics.RETRIES.labels(Lane(row.lane).name.lower()).inc()
+        _logger.warning(
+            "push_failed",
+            delivery=str(row.id),
+            package=str(row.package_id),
+            system=str(row.system_id),
+            agency=row.recipient_code,
+            outcome=result.outcome,
+            status=result.http_status,
+            attempt=result.number,
+        )
+
+
+def _attempt(row: Delivery, result: transport.Result) -> Attempt:
+    return Attempt(
+        delivery=row,
+        number=result.number,
+        url=result.url,
+        outcome=result.outcome,
+        http_status=result.http_status,
+        detail=result.detail,
+        started_at=result.started_at,
+        finished_at=result.finished_at,
+    )
+
+
+def _outcome(row: Delivery, result: transport.Result, now: datetime) -> lifecycle.Change | None:
+    """Change `row` (in memory) by the result of its push; None when no event comes of it.
+
+    A recipient that took the bytes has them, even if the delivery expired meanwhile. A failure that comes
+    after a newer attempt was claimed says nothing any more.
+    """
+    if result.handed_over and row.state in lifecycle.NEVER_HANDED_OVER:
+        confirmed = result.outcome is Outcome.CONFIRMED
+        event = "ContentHandover" if confirmed else "ContentHandoverUnconfirmed"
+        lifecycle.move(row, event, now)
+        return lifecycle.Change(delivery=row, event=event, facts={"digest": row.package.sha256})
+    if result.handed_over or row.state != State.QUEUED or result.number < row.attempts:
+        return None
+    if result.number % MAX_ATTEMPTS == 0:  # a resend has as many attempts again
+        lifecycle.move(row, "ContentHandoverFailure", now)
+        return lifecycle.Change(
+            delivery=row, event="ContentHandoverFailure", reason=f"transport.{result.outcome}"
+        )
+    row.due_at = now + max(backoff(row.attempts), result.retry_after or timedelta())
+    return None
+
+
+def backoff(attempts: int) -> timedelta:
+    """How long to wait after the `attempts`-th failure: exponential with full jitter, at most six hours."""
+    ceiling = min(LONGEST_RETRY, FIRST_RETRY * 2 ** min(attempts - 1, 20))
+    return timedelta(seconds=ceiling.total_seconds() * random.uniform(0.1, 1))  # noqa: S311 - spreads load, keeps no secret
+
+
+def _note_circuits(results: Sequence[transport.Result], now: datetime) -> None:
+    """Count the failures of each system, and forget them when it answers well."""
+    by_system: dict[UUID, list[transport.Result]] = {}
+    for result in results:
+        by_system.setdefault(result.system, []).append(result)
+    well = [key for key, some in by_system.items() if not all(result.system_failed for result in some)]
+    Circuit.objects.filter(pk__in=well).delete()
+    for key in sorted(by_system.keys() - set(well)):
+        Circuit.objects.note(key, [result.retry_after for result in by_system[key]], now)
