@@ -35,6 +35,7 @@ class SystemFacts(TypedDict, total=False):
     kind: str
     delivery: str
     notice: bool
+    prefixes: str
     callback_url: str
     vxp_id: str | None
     vxp_secret: bytes
@@ -230,7 +231,7 @@ def _set_suspended(system: System, at: datetime, *, suspended: bool) -> None:
 
 
 def _with_defaults(facts: SystemFacts) -> SystemFacts:
-    lenient = facts.get("kind") == System.Kind.VXP
+    lenient = facts.get("kind") in (System.Kind.VXP, System.Kind.AXIS)
     given = facts.copy()
     given["signature_policy"] = facts.get("signature_policy") or ("report" if lenient else "required")
     given["duplicate_policy"] = facts.get("duplicate_policy") or ("warn" if lenient else "refuse")

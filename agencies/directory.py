@@ -44,6 +44,8 @@ __all__ = [
     "signature_policy",
     "signing_certificates",
     "system_by_vxp_id",
+    "uplink_for",
+    "uplinks",
 ]
 
 _CODES_PER_QUERY = 5_000
@@ -103,7 +105,9 @@ def hold(agencies: Collection[UUID]) -> dict[UUID, UUID | None]:
 
 
 def may_send_for(system: System, agency: Agency) -> bool:
-    """Whether `system` may send packages whose `From` is `agency`."""
+    """Whether `system` may send packages whose `From` is `agency`; one above: for those not connected."""
+    if system.kind == System.Kind.AXIS:
+        return agency.receives_through_id is None
     return system.sends_for.filter(pk=agency.pk).exists()
 
 
@@ -118,6 +122,20 @@ def agencies_of(system: System) -> QuerySet[Agency]:
 def receives_for(system: System) -> QuerySet[Agency]:
     """The agencies that receive through `system`."""
     return Agency.objects.filter(receives_through=system)
+
+
+def uplinks() -> list[System]:
+    """The systems above, which receive for agencies that no system here receives for."""
+    return list(System.objects.filter(kind=System.Kind.AXIS, suspended_at=None).order_by("name"))
+
+
+def uplink_for(code: str, above: Iterable[System]) -> System | None:
+    """Of the systems `above`, the one with the longest prefix of `code`, else the one for all others."""
+    folded = fold(code)
+    routes = [(fold(prefix), system) for system in above for prefix in system.prefixes.split()]
+    fitting = [(len(prefix), system) for prefix, system in routes if folded.startswith(prefix)]
+    fitting += [(0, system) for prefix, system in routes if prefix == "*"]
+    return max(fitting, key=lambda found: found[0], default=(0, None))[1]
 
 
 def system_by_vxp_id(vxp_id: str) -> System | None:

@@ -185,6 +185,8 @@ class System(models.Model):
         _("cách nhận văn bản"), max_length=10, choices=Delivery.choices, default=Delivery.PULL
     )
     notice = models.BooleanField(_("gửi thông báo ngắn"), default=False)
+    # Of a system above: the beginnings of codes that it receives for, `*` for all others.
+    prefixes = models.CharField(_("phần đầu mã được chuyển lên"), max_length=1000, blank=True, default="")
     callback_url = models.URLField(_("địa chỉ nhận"), max_length=500, blank=True, default="")
     vxp_id = models.CharField(_("systemid trên trục"), max_length=200, null=True, blank=True)
     # Ciphertexts: the hub encrypts and decrypts them under a key outside the database.

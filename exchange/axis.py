@@ -11,8 +11,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from hashlib import sha256
 from itertools import permutations
+from typing import Any
 
 PREFIX = "XroadVnpt-"
+TAIL = b"\r\n"
+"""What comes after the file in the body of sendEdoc."""
 SIGNED_TEXT, SIGNED_NAMES = f"{PREFIX}sign-header", f"{PREFIX}sign-header-key"
 SIGNATURE = f"{PREFIX}hash-header"
 _LONGEST = 16 * 1024
@@ -112,9 +115,42 @@ def sign(literal: bytes, secret: str) -> str:
     return hmac.new(secret.encode(), literal, sha256).hexdigest()
 
 
-def shortened(raw: bytes) -> str:
-    """SHA-256 of `raw` as the clients write it: hex with the leading zero of every byte dropped."""
-    return "".join(f"{byte:x}" for byte in sha256(raw).digest())
+def shortened(digest: bytes) -> str:
+    """A digest as the clients write it: hex with the leading zero of every byte dropped."""
+    return "".join(f"{byte:x}" for byte in digest)
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What the other side answered: `code` "0" is yes; `data` as it came."""
+
+    code: str
+    words: str
+    doc_id: str
+    data: Any
+
+    @property
+    def good(self) -> bool:
+        """Whether it said yes."""
+        return self.code == "0"
+
+    @property
+    def final(self) -> bool:
+        """Whether it said no, and will say so again: not for a wrong secret or an error of its own."""
+        return not self.good and self.code not in ("15", "20")
+
+
+def read_answer(raw: bytes) -> Answer:
+    """The answer in `raw`; raises ValueError when it is none of this protocol."""
+    try:
+        value = json.loads(raw)
+    except RecursionError as error:
+        raise ValueError("nested too deeply") from error
+    if not isinstance(value, dict) or value.get("status") not in ("OK", "FAIL"):
+        raise ValueError("no answer of this protocol")
+    said = str(value.get("ErrorCode") or "0")[:20]
+    code = "0" if value["status"] == "OK" else said if said.isalnum() and said != "0" else "20"
+    return Answer(code, str(value.get("ErrorDesc") or ""), str(value.get("DocId") or ""), value.get("data"))
 
 
 def stamp(at: datetime) -> str:

@@ -64,6 +64,16 @@ app.conf.update(
             "schedule": environment.sweep_seconds,
             "options": {"expires": 30},
         },
+        "uplinks": {
+            "task": "exchange.tasks.collect_from_above",
+            "schedule": environment.uplink_seconds,
+            "options": {"expires": environment.uplink_seconds},
+        },
+        "directories_above": {
+            "task": "exchange.tasks.read_directories_above",
+            "schedule": 3600,
+            "options": {"expires": 3600},
+        },
         "clocks": {
             "task": "exchange.tasks.look_at_clocks",
             "schedule": 60,

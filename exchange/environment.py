@@ -154,6 +154,9 @@ class Environment:
     security_syslog: str = _setting(
         "", "Syslog for the security stream (RFC 5424): /dev/log, or host:port by UDP; empty: none"
     )
+    uplink_seconds: int = _setting(
+        30, "How often the hubs above are asked for what waits there, in seconds", int
+    )
     log_json: bool = _setting(False, "Logs as JSON lines instead of text", _boolean)
 
     @classmethod

@@ -53,6 +53,15 @@ MOVES: Mapping[str, Move] = {
     "ContentHandoverFailure": Move(
         By.HUB, frozenset({State.QUEUED}), State.UNDELIVERABLE, "every attempt failed"
     ),
+    "RelayAcceptance": Move(
+        By.HUB, NEVER_HANDED_OVER, State.HANDED_OVER, "the next hub took it, which hands it over from there"
+    ),
+    "RelayRejection": Move(
+        By.HUB, frozenset({State.QUEUED}), State.UNDELIVERABLE, "the next hub refused it for good"
+    ),
+    "RelayFailure": Move(
+        By.HUB, frozenset({State.QUEUED}), State.UNDELIVERABLE, "every attempt to relay failed"
+    ),
     "AcceptanceRejectionExpiry": Move(
         By.HUB, frozenset({State.QUEUED}), State.EXPIRED, "not handed over in time"
     ),

@@ -24,7 +24,7 @@ from exchange.refusals import Refused
 from exchange.statistics import Happening
 
 _COLUMNS = ("stream", "seq", "name", "at", "package", "delivery", *guards.STATE, "leaf")
-HANDOVERS = ("ContentHandover", "ContentHandoverUnconfirmed")
+HANDOVERS = ("ContentHandover", "ContentHandoverUnconfirmed", "RelayAcceptance")
 
 
 @dataclass(frozen=True, slots=True)

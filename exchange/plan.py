@@ -12,7 +12,7 @@ from django.db import connection
 from django.db.models import Min
 
 from agencies import directory
-from agencies.models import Agency
+from agencies.models import Agency, System
 from exchange import lifecycle, matching, routing
 from exchange.envelope.package import Note, Replacement, Response
 from exchange.envelope.package import Package as Content
@@ -140,6 +140,8 @@ def _update(incoming: Incoming) -> Plan:
     plan = Plan(about=family[0].package)
     receivers = incoming.content.business.receivers
     added = [one.organ_id for one in receivers if one.type == ADDED]
+    if _from_above(incoming):
+        added = [code for code in added if code in _to(incoming)]
     removed = _agencies([one.organ_id for one in receivers if one.type == REMOVED], incoming)
     known = directory.agencies_by_codes(_to(incoming), incoming.cause.now)
     kept = [code for code in _to(incoming) if known.get(code) not in removed]
@@ -222,7 +224,14 @@ def _link_reply(plan: Plan, incoming: Incoming) -> None:
 
 
 def _to(incoming: Incoming) -> list[str]:
-    return [organ.organ_id for organ in incoming.content.recipients]
+    """The codes in To; of a package from above those that are connected here: it delivers to the others."""
+    codes = [organ.organ_id for organ in incoming.content.recipients]
+    return routing.ours(codes, incoming.cause.now) if _from_above(incoming) else codes
+
+
+def _from_above(incoming: Incoming) -> bool:
+    system = incoming.package.system
+    return system is not None and system.kind == System.Kind.AXIS
 
 
 def _agencies(codes: Sequence[str], incoming: Incoming) -> list[Agency]:

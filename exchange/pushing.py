@@ -22,7 +22,7 @@ from django.db.models.functions import Coalesce
 
 from agencies.models import System
 from exchange import lifecycle, log, metrics, transport
-from exchange.models import Attempt, Circuit, Delivery, Lane, Outcome, State, bulk
+from exchange.models import Attempt, Circuit, Delivery, Kind, Lane, Outcome, Package, State, bulk
 
 BATCH = 200
 IN_FLIGHT = 2_000
@@ -32,6 +32,7 @@ MAX_ATTEMPTS = 60
 FIRST_RETRY = timedelta(seconds=5)
 LONGEST_RETRY = timedelta(hours=6)
 _logger = structlog.get_logger(__name__)
+_OF_PACKAGE = ("package__sha256", "package__kind", "package__sender_code")
 NOBODY: Mapping[UUID, int] = {}
 
 
@@ -83,8 +84,8 @@ def claim(
             served_at=Coalesce("served_at", now),
             attempts=F("attempts") + 1,
         )
-        rows = list(mine.values_list("id", "attempts", "package_id", "package__sha256", "system_id"))
-    return [_shipment(ready[row[-1]], *row[:-1]) for row in rows]
+        rows = list(mine.select_related("package").only("attempts", "system_id", *_OF_PACKAGE))
+    return [_shipment(ready[row.system_id], row) for row in rows]
 
 
 def _due(lane: int, now: datetime) -> QuerySet[Delivery]:
@@ -121,17 +122,24 @@ def _allowed(system: System, now: datetime) -> int:
     return probing.update(probe_at=later)
 
 
-def _shipment(system: System, delivery: UUID, number: int, package: UUID, sha256: str) -> transport.Shipment:
+def _shipment(system: System, row: Delivery) -> transport.Shipment:
+    above = system.kind == System.Kind.AXIS
     return transport.Shipment(
-        delivery=delivery,
-        number=number,
-        package=package,
-        sha256=sha256,
+        delivery=row.id,
+        number=row.attempts,
+        package=row.package_id,
+        sha256=row.package.sha256,
         system=system.pk,
         url=system.callback_url,
-        secrets=bytes(system.webhook_secrets),
+        secrets=bytes(system.vxp_secret if above else system.webhook_secrets),
         ca_pem=system.ca_pem,
+        relay=_relay(system, row.package) if above else None,
     )
+
+
+def _relay(system: System, package: Package) -> transport.Relay:
+    kind = "status" if package.kind == Kind.STATUS else "edoc"
+    return transport.Relay(systemid=system.vxp_id or "", sender=package.sender_code, messagetype=kind)
 
 
 def due_lanes(now: datetime) -> set[int]:
@@ -199,18 +207,24 @@ def _outcome(row: Delivery, result: transport.Result, now: datetime) -> lifecycl
     A recipient that took the bytes has them, even if the delivery expired meanwhile. A failure that comes
     after a newer attempt was claimed says nothing any more.
     """
+    # The next hub answers for itself, not for the recipient: its answers are events of their own.
+    target = {"target": str(row.system_id)} if result.relayed else {}
     if result.handed_over and row.state in lifecycle.NEVER_HANDED_OVER:
         confirmed = result.outcome is Outcome.CONFIRMED
         event = "ContentHandover" if confirmed else "ContentHandoverUnconfirmed"
+        event = "RelayAcceptance" if result.relayed else event
         lifecycle.move(row, event, now)
-        return lifecycle.Change(delivery=row, event=event, facts={"digest": row.package.sha256})
+        return lifecycle.Change(delivery=row, event=event, facts={"digest": row.package.sha256, **target})
     if result.handed_over or row.state != State.QUEUED or result.number < row.attempts:
         return None
+    if result.refusal:
+        lifecycle.move(row, "RelayRejection", now)
+        reason = f"relay.{result.refusal.lower()}"
+        return lifecycle.Change(delivery=row, event="RelayRejection", reason=reason, facts=target)
     if result.number % MAX_ATTEMPTS == 0:  # a resend has as many attempts again
-        lifecycle.move(row, "ContentHandoverFailure", now)
-        return lifecycle.Change(
-            delivery=row, event="ContentHandoverFailure", reason=f"transport.{result.outcome}"
-        )
+        event = "RelayFailure" if result.relayed else "ContentHandoverFailure"
+        lifecycle.move(row, event, now)
+        return lifecycle.Change(delivery=row, event=event, reason=f"transport.{result.outcome}", facts=target)
     row.due_at = now + max(backoff(row.attempts), result.retry_after or timedelta())
     return None
 

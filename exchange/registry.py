@@ -220,6 +220,25 @@ def register_system(
 
 
 @transaction.atomic
+def register_uplink(
+    name: str, *, url: str, systemid: str, secret: str, prefixes: Iterable[str], by: Change, ca_pem: str = ""
+) -> System:
+    """Register a hub above, toward which this one is the client `systemid` with `secret`.
+
+    It receives for agencies that are not connected here, by the longest of `prefixes` of their codes (`*`:
+    all others). The same facts again change nothing but the secret. Raises EnrolmentError.
+    """
+    facts: SystemFacts = {"kind": System.Kind.AXIS, "delivery": System.Delivery.PUSH, "callback_url": url}
+    facts |= {"vxp_id": systemid, "prefixes": " ".join(prefixes), "ca_pem": ca_pem}
+    known = System.objects.filter(name=" ".join(name.split())).exists()
+    system = enrolment.register_system(name, at=by.at, **facts)
+    if not known:
+        by.note(system.id, "system.registered")
+    enrolment.update_system(system, vxp_secret=_encrypted(secret))
+    return system
+
+
+@transaction.atomic
 def update_system(system: System, *, by: Change, **facts: Unpack[SystemFacts]) -> None:
     """Change what is said of `system`; with the way of delivery, what waits for it changes its way too."""
     changed = [name for name, value in facts.items() if getattr(system, name) != value]

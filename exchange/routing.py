@@ -1,6 +1,6 @@
 """Where a package goes: every recipient code resolved to an agency that is connected, or a refusal."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -48,17 +48,19 @@ def recipients(codes: Sequence[str], at: datetime) -> Routes:
     suspended or not connected: one bad recipient refuses the whole package.
     """
     found = directory.agencies_by_codes(codes, at)
+    above = _above(found.values())
     routes: dict[object, Route] = {}
     problems, repeated = [], []
     for code in dict.fromkeys(codes):
         agency = found.get(code)
-        problem = _problem(code, agency)
+        system = _receiver(agency, above)
+        problem = _problem(code, agency, system)
         if problem:
             problems.append(problem)
-        elif agency and agency.receives_through:
+        elif agency and system:
             if agency.pk in routes:
                 repeated.append(code)
-            routes.setdefault(agency.pk, Route(agency, code, agency.receives_through))
+            routes.setdefault(agency.pk, Route(agency, code, system))
     if problems:
         raise Refused(problems)
     return Routes(tuple(routes.values()), tuple(repeated))
@@ -66,7 +68,7 @@ def recipients(codes: Sequence[str], at: datetime) -> Routes:
 
 def to_agency(agency: Agency) -> Route | None:
     """The route to a party of an earlier document; None when no system receives for it any more."""
-    system = agency.receives_through
+    system = _receiver(agency, _above([agency]))
     return Route(agency, agency.code, system) if system else None
 
 
@@ -112,7 +114,8 @@ def queue_again(delivery: Delivery, now: datetime) -> None:
 
     Raises Refused: recipient.not-connected, recipient.suspended.
     """
-    problem, route = _problem(delivery.recipient_code, delivery.recipient), to_agency(delivery.recipient)
+    route = to_agency(delivery.recipient)
+    problem = _problem(delivery.recipient_code, delivery.recipient, route.system if route else None)
     if problem or not route:
         raise Refused([problem or Problem("recipient.not-connected", {"organ": delivery.recipient_code})])
     delivery.system, delivery.push = route.system, route.system.delivery == System.Delivery.PUSH
@@ -134,11 +137,35 @@ def hold(deliveries: Sequence[Delivery]) -> None:
             item.push = item.system.delivery == System.Delivery.PUSH
 
 
-def _problem(code: str, agency: Agency | None) -> Problem | None:
+def ours(codes: Sequence[str], at: datetime) -> list[str]:
+    """Those of `codes` that mean agencies connected here: what came from above does not go up again.
+
+    Raises Refused recipient.not-connected when none does.
+    """
+    found = directory.agencies_by_codes(codes, at)
+    here = [code for code in codes if (agency := found.get(code)) and agency.receives_through_id]
+    if codes and not here:
+        raise Refused([Problem("recipient.not-connected", {"organ": code}) for code in codes])
+    return here
+
+
+def _above(agencies: Iterable[Agency]) -> list[System]:
+    """The systems above; not asked for when every one of `agencies` is connected here."""
+    return directory.uplinks() if any(item.receives_through_id is None for item in agencies) else []
+
+
+def _receiver(agency: Agency | None, above: Sequence[System]) -> System | None:
+    """The system that receives for `agency`: its own, else one above."""
+    if agency is None:
+        return None
+    return agency.receives_through or directory.uplink_for(agency.code, above)
+
+
+def _problem(code: str, agency: Agency | None, system: System | None) -> Problem | None:
     if agency is None:
         return Problem("recipient.unknown", {"organ": code})
-    if agency.receives_through is None:
+    if system is None:
         return Problem("recipient.not-connected", {"organ": code})
-    if not agency.reachable:
+    if agency.suspended_at or system.suspended_at:
         return Problem("recipient.suspended", {"organ": code})
     return None

@@ -3,7 +3,7 @@
 from datetime import UTC, datetime
 from uuid import UUID
 
-from exchange import clocks, delivery, facts, feed, pushing, registry, retention, statistics, wake
+from exchange import clocks, delivery, facts, feed, pushing, registry, retention, statistics, uplink, wake
 from exchange.audit import run as audit
 from exchange.celery import LANES, app
 from exchange.exports import jobs, schedules
@@ -25,6 +25,18 @@ def sweep() -> None:
     wake.lanes_now(pushing.due_lanes(now))
     feed.publish()
     statistics.fold()
+
+
+@app.task(name="exchange.tasks.collect_from_above")
+def collect_from_above() -> None:
+    """Fetch what waits at the hubs above."""
+    uplink.collect_all()
+
+
+@app.task(name="exchange.tasks.read_directories_above")
+def read_directories_above() -> None:
+    """Learn which agencies can be reached through the hubs above."""
+    uplink.read_directories()
 
 
 @app.task(name="exchange.tasks.look_at_clocks")

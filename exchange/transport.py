@@ -33,7 +33,7 @@ import aiohttp
 import structlog
 from django.conf import settings
 
-from exchange import keys, vault
+from exchange import axis, keys, vault
 from exchange.models import Outcome
 
 ANSWER_LIMIT = 64 * 1024
@@ -43,6 +43,7 @@ BLOCK = 256 * 1024
 MISSING = "the bytes are missing in the vault"
 LINGER_SECONDS = 0.05
 CONNECT_SECONDS = 5
+ASK_SECONDS = 300
 RETRY_AFTER_LIMIT = timedelta(days=1)
 
 # IANA's registries of special addresses, as far as Python's `is_global` lets them through: translation and
@@ -78,11 +79,34 @@ class Shipment:
     secrets: bytes
     ca_pem: str = ""
     client_pem: bytes = b""
+    relay: "Relay | None" = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Relay:
+    """How a shipment travels to another hub: as which system of it, for which sender, in which list."""
+
+    systemid: str
+    sender: str
+    messagetype: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Upstream:
+    """Another hub as its client knows it; the secret as stored, encrypted."""
+
+    url: str
+    systemid: str
+    secret: bytes
+    ca_pem: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Result:
-    """What became of one push: the outcome, what was answered, when to try again at the earliest."""
+    """What became of one push: the outcome, what was answered, when to try again at the earliest.
+
+    `relayed` to another hub, which may have refused for good: `refusal` is its error code.
+    """
 
     delivery: UUID
     number: int
@@ -94,6 +118,8 @@ class Result:
     started_at: datetime
     finished_at: datetime
     retry_after: timedelta | None = None
+    relayed: bool = False
+    refusal: str = ""
 
     @property
     def handed_over(self) -> bool:
@@ -278,13 +304,14 @@ def _is_public(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> bool:
 
 async def _attempt(session: aiohttp.ClientSession, shipment: Shipment) -> Result:
     started_at = datetime.now(UTC)
-    status, retry_after = None, None
+    status, retry_after, refusal = None, None, ""
+    tail = axis.TAIL if shipment.relay else b""
     try:
         body, headers = await asyncio.to_thread(_prepared, shipment, started_at)
         with body:
             async with session.post(
-                shipment.url,
-                data=_blocks(body) if int(headers["Content-Length"]) > BLOCK else body.read(),
+                f"{shipment.url.rstrip('/')}/sendEdoc" if shipment.relay else shipment.url,
+                data=_blocks(body, tail) if int(headers["Content-Length"]) > BLOCK else body.read() + tail,
                 headers=headers,
                 allow_redirects=False,
                 ssl=_trust(shipment.ca_pem, shipment.client_pem),
@@ -292,7 +319,10 @@ async def _attempt(session: aiohttp.ClientSession, shipment: Shipment) -> Result
                 status = response.status
                 retry_after = _retry_after(response.headers.get("Retry-After"), started_at)
                 answer = await _body(response)
-        outcome, detail = _judge(status, answer, shipment.sha256)
+        if shipment.relay:
+            outcome, detail, refusal = _judge_relay(answer)
+        else:
+            outcome, detail = _judge(status, answer, shipment.sha256)
     except vault.Missing:
         outcome, detail = Outcome.UNREACHABLE, MISSING
     except TimeoutError:
@@ -315,32 +345,36 @@ async def _attempt(session: aiohttp.ClientSession, shipment: Shipment) -> Result
         started_at=started_at,
         finished_at=datetime.now(UTC),
         retry_after=retry_after,
+        relayed=shipment.relay is not None,
+        refusal=refusal,
     )
 
 
-async def _body(response: aiohttp.ClientResponse) -> bytes:
+async def _body(response: aiohttp.ClientResponse, limit: int = ANSWER_LIMIT) -> bytes:
     """The answer up to the limit; what a receiver sends beyond it is not read."""
-    body = b""
-    while len(body) < ANSWER_LIMIT and (chunk := await response.content.read(ANSWER_LIMIT - len(body))):
+    body = bytearray()
+    while len(body) < limit and (chunk := await response.content.read(limit - len(body))):
         body += chunk
-    return body
+    return bytes(body)
 
 
-async def _blocks(file: BinaryIO) -> AsyncIterator[bytes]:
-    """The bytes of `file`, a block at a time, however large the package."""
+async def _blocks(file: BinaryIO, tail: bytes) -> AsyncIterator[bytes]:
+    """The bytes of `file`, a block at a time, however large the package, and `tail`."""
     while block := await asyncio.to_thread(file.read, BLOCK):
         yield block
+    if tail:
+        yield tail
 
 
 def _prepared(shipment: Shipment, at: datetime) -> tuple[BinaryIO, dict[str, str]]:
     """The bytes, at their start, and the headers; a small package is read whole. Raises vault.Missing."""
-    body = vault.open_bytes(shipment.sha256)
+    body, relay = vault.open_bytes(shipment.sha256), shipment.relay
     try:
         if body.seek(0, os.SEEK_END) <= BLOCK:
             body.seek(0)
             with body:
                 body = BytesIO(body.read())
-        headers = _headers(shipment, body, at)
+        headers = _relayed(shipment, relay, body, at) if relay else _headers(shipment, body, at)
         body.seek(0)
     except BaseException:
         body.close()
@@ -358,6 +392,71 @@ def _headers(shipment: Shipment, body: BinaryIO, at: datetime) -> dict[str, str]
         "X-Exchange-Package": str(shipment.package),
         **_signed(shipment.secrets, str(shipment.delivery), at, body),
     }
+
+
+# --- another hub, as its client -----------------------------------------------------------------------
+
+
+def _relayed(shipment: Shipment, relay: Relay, body: BinaryIO, at: datetime) -> dict[str, str]:
+    """The headers of sendEdoc. Raises keys.Unreadable."""
+    asked = {
+        "systemid": relay.systemid,
+        "timestamp": axis.stamp(at.astimezone()),
+        "servicetype": "eDoc",
+        "messagetype": relay.messagetype,
+        "hash-file": axis.shortened(bytes.fromhex(shipment.sha256)),
+        "from": relay.sender,
+    }
+    length = body.seek(0, os.SEEK_END) + len(axis.TAIL)
+    signed = axis.headers(asked, keys.decrypt(shipment.secrets).decode(), "application/octet-stream")
+    return {**signed, "Content-Length": str(length)}
+
+
+def _judge_relay(body: bytes) -> tuple[Outcome, str, str]:
+    """What the next hub's answer means, and its error code where it refused for good. Raises ValueError."""
+    answer = axis.read_answer(body)
+    if answer.good:
+        return Outcome.UNCONFIRMED, f"DocId {answer.doc_id[:100]}", ""
+    detail = f"{answer.code}: {answer.words[:300]}"
+    return Outcome.REJECTED, detail, answer.code if answer.final else ""
+
+
+class Unanswered(Exception):
+    """The other hub could not be reached, or did not answer in the protocol."""
+
+
+def ask(hub: Upstream, name: str, parameters: dict[str, str], *, limit: int) -> axis.Answer:
+    """One call of the axis' protocol to another hub, whose answer has at most `limit` bytes.
+
+    Raises Unanswered.
+    """
+    try:
+        return asyncio.run(_ask(hub, name, parameters, limit))
+    except keys.Unreadable as error:
+        raise Unanswered("the secret cannot be decrypted with this hub's key") from error
+    except (aiohttp.ClientError, OSError, ValueError) as error:
+        raise Unanswered(f"{type(error).__name__}: {error}") from error
+
+
+async def _ask(hub: Upstream, name: str, parameters: dict[str, str], limit: int) -> axis.Answer:
+    stamp = axis.stamp(datetime.now().astimezone())
+    asked = {"systemid": hub.systemid, "timestamp": stamp, **parameters}
+    headers = axis.headers(asked, keys.decrypt(hub.secret).decode(), "application/json")
+    async with (
+        _session(plain=urlsplit(hub.url).scheme == "http") as session,
+        session.post(
+            f"{hub.url.rstrip('/')}/{name}",
+            data=b"{}",
+            headers=headers,
+            allow_redirects=False,
+            ssl=_trust(hub.ca_pem),
+            timeout=aiohttp.ClientTimeout(total=ASK_SECONDS, sock_connect=CONNECT_SECONDS),
+        ) as response,
+    ):
+        return axis.read_answer(await _body(response, limit))
+
+
+# --- signatures and answers of a push -----------------------------------------------------------------
 
 
 def _signed(stored: bytes, message: str, at: datetime, body: BinaryIO) -> dict[str, str]:

@@ -112,7 +112,8 @@ def _fetch(caller: Caller, _request: HttpRequest) -> HttpResponseBase:
     row = delivery.serve(_doc_id(caller), system=caller.system, now=caller.now)
     if not settings.ENVIRONMENT.vxp_trace:
         return answers.encoded(vault.open_bytes(row.package.sha256), row.package.size, str(row.id))
-    copy = with_trace(vault.get(row.package.sha256), settings.ENVIRONMENT.code, caller.now)
+    # The hop has the time of acceptance, so that every copy has the same bytes.
+    copy = with_trace(vault.get(row.package.sha256), settings.ENVIRONMENT.code, row.package.accepted_at)
     return answers.encoded(BytesIO(copy), len(copy), str(row.id))
 
 
@@ -188,8 +189,9 @@ def _send(caller: Caller, request: HttpRequest) -> HttpResponseBase:
 
 def _file(body: bytes, claimed: str) -> bytes:
     """The file in `body`, which comes with two bytes more at its end (CRLF): the hash tells."""
-    for raw in (body.removesuffix(b"\r\n"), body):
-        for digest in (axis.shortened(raw), sha256(raw).hexdigest()):
+    for raw in (body.removesuffix(axis.TAIL), body):
+        made = sha256(raw).digest()
+        for digest in (axis.shortened(made), made.hex()):
             if hmac.compare_digest(digest.encode(), claimed.lower().encode()):
                 return raw
     raise Refused("package.hash-mismatch")

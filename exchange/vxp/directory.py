@@ -14,6 +14,7 @@ from django.conf import settings
 from django.db.models import Count, Max, Prefetch, QuerySet
 from django.utils import timezone
 
+from agencies import directory
 from agencies.directory import Agency, Alias
 from exchange.refusals import Refused
 from exchange.vxp import answers, items
@@ -38,9 +39,10 @@ def changes() -> tuple[Path, str]:
 
 
 def _reachable(level: str, now: datetime) -> Iterator[Item]:
-    reachable = _rows(now).filter(suspended_at=None, receives_through__suspended_at=None)
-    for agency in reachable.exclude(receives_through=None).iterator(_CHUNK):
-        if not level or agency.code.count(".") + 1 == int(level):
+    above = directory.uplinks()
+    for agency in _rows(now).filter(suspended_at=None, receives_through__suspended_at=None).iterator(_CHUNK):
+        routed = agency.receives_through_id or directory.uplink_for(agency.code, above)
+        if routed and (not level or agency.code.count(".") + 1 == int(level)):
             yield _agency(agency)
 
 
@@ -92,7 +94,8 @@ def _kept(name: str, rows: Callable[[datetime], Iterator[Item]]) -> tuple[Path, 
 def _version(day: date) -> str:
     """Changes with every change of the registry, and daily: codes have dates."""
     facts = Agency.objects.aggregate(Max("updated_at"), Count("id"))
-    return sha256(f"{day} {sorted(facts.items())}".encode()).hexdigest()[:16]
+    above = [(system.name, system.prefixes) for system in directory.uplinks()]
+    return sha256(f"{day} {sorted(facts.items())} {above}".encode()).hexdigest()[:16]
 
 
 def _write(path: Path, blocks: Iterator[bytes]) -> None:
