@@ -4,6 +4,7 @@ import os
 from typing import Any
 
 from celery import Celery
+from celery.schedules import crontab
 from kombu import Queue
 from kombu.transport import TRANSPORT_ALIASES
 
@@ -97,6 +98,11 @@ app.conf.update(
             "task": "exchange.tasks.look_after_exports",
             "schedule": 60,
             "options": {"expires": 60},
+        },
+        "tidy": {
+            "task": "exchange.tasks.tidy",
+            "schedule": crontab(hour=2, minute=30),
+            "options": {"expires": 3600},
         },
         "check_log": {
             "task": "exchange.tasks.check_log",

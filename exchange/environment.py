@@ -157,6 +157,9 @@ class Environment:
     uplink_seconds: int = _setting(
         30, "How often the hubs above are asked for what waits there, in seconds", int
     )
+    keep_attempts_days: int = _setting(
+        365, "Days for which attempts of finished deliveries are kept; their events stay", int
+    )
     log_json: bool = _setting(False, "Logs as JSON lines instead of text", _boolean)
 
     @classmethod

@@ -18,11 +18,12 @@ from prometheus_client.registry import Collector
 from agencies import authorities
 from agencies.directory import Certificate
 from agencies.models import RevocationList
-from exchange import facts, keys, sealing
+from exchange import facts, housekeeping, keys, mode, sealing
 from exchange.audit import run as audit
 from exchange.models import Delivery, Lane, Log, Pending
 
 WORST = 5  # systems whose queues are shown one by one
+LARGEST = 10  # tables whose sizes are
 
 GAUGES: Mapping[str, tuple[str, tuple[str, ...]]] = MappingProxyType(
     {
@@ -38,6 +39,10 @@ GAUGES: Mapping[str, tuple[str, tuple[str, ...]]] = MappingProxyType(
         "hub_seal_lag_seconds": ("Age of the oldest of them; 0 when there is none", ()),
         "hub_log_events": ("Events in the log that is being written", ()),
         "hub_log_findings": ("What the newest checks of the log found", ()),
+        "hub_backup_age_seconds": ("Time since the last backup", ()),
+        "hub_mode": ("1 for the mode in force: normal, maintenance or read-only", ("mode",)),
+        "hub_vault_bytes": ("Bytes of all packages, as of the last housekeeping", ()),
+        "hub_table_bytes": ("Size of a table with its indexes; on SQLite of the database", ("table",)),
         "hub_certificate_days": ("Days until the first certificate of a kind expires", ("kind",)),
         "hub_crl_overdue_seconds": ("Time since the next revocation list was due; 0 in time", ("issuer",)),
     }
@@ -108,6 +113,17 @@ def _processes(now: datetime) -> Reading:
         yield "hub_heartbeat_age_seconds", (name.removeprefix("process."),), age.total_seconds()
 
 
+def _operation(now: datetime) -> Reading:
+    if backup := facts.found("backup"):
+        yield "hub_backup_age_seconds", (), (now - backup.at).total_seconds()
+    for word in mode.Mode:
+        yield "hub_mode", (str(word),), float(mode.standing().mode is word)
+    if tidied := facts.found(housekeeping.FACT):
+        yield "hub_vault_bytes", (), tidied.value["vault_bytes"]
+    for table, size in list(housekeeping.sizes().items())[:LARGEST]:
+        yield "hub_table_bytes", (table,), size
+
+
 def _log(now: datetime) -> Reading:
     oldest, current = sealing.oldest_pending(), Log.objects.current()
     yield "hub_seal_pending", (), Pending.objects.count()
@@ -140,5 +156,5 @@ def expiries(now: datetime) -> dict[str, datetime]:
 
 
 READERS: tuple[Callable[[datetime], Reading], ...] = (
-    _installation, _database, _queue, _processes, _log, _certificates,
+    _installation, _database, _queue, _processes, _operation, _log, _certificates,
 )  # fmt: skip

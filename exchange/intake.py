@@ -22,6 +22,7 @@ from exchange import (
     log,
     matching,
     metrics,
+    mode,
     plan,
     routing,
     trust,
@@ -108,6 +109,7 @@ def accept(raw: bytes, *, system: System, actor: log.Actor, now: datetime, claim
     `claimed` is the sender's code as the transport names it, which must mean the sender inside.
     Raises Refused with every problem found together; then nothing is stored but an event of the refusal.
     """
+    mode.check_taking()
     arrival = Arrival.of(raw, system=system, actor=actor, now=now, claimed=claimed)
     try:
         return _admit(_check(arrival, system))
@@ -215,6 +217,7 @@ def _speak_for(
     now: datetime,
 ) -> Acceptance:
     """Write `content` for agency `speaker`, under the hub's own seal, and admit it."""
+    mode.check_taking()
     if speaker.suspended_at:
         raise Refused("sender.suspended", organ=speaker.code)
     if not speaker.hub_may_sign:

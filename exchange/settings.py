@@ -103,6 +103,7 @@ MIDDLEWARE = [
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "exchange.api.request_id.RequestIdMiddleware",
     "exchange.api.watch.WatchMiddleware",
+    "exchange.api.standstill.StandstillMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "exchange.admin.language.LanguageMiddleware",
     "exchange.api.nul.NulMiddleware",

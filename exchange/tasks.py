@@ -3,7 +3,20 @@
 from datetime import UTC, datetime
 from uuid import UUID
 
-from exchange import clocks, delivery, facts, feed, pushing, registry, retention, statistics, uplink, wake
+from exchange import (
+    clocks,
+    delivery,
+    facts,
+    feed,
+    housekeeping,
+    mode,
+    pushing,
+    registry,
+    retention,
+    statistics,
+    uplink,
+    wake,
+)
 from exchange.audit import run as audit
 from exchange.celery import LANES, app
 from exchange.exports import jobs, schedules
@@ -13,6 +26,8 @@ from exchange.exports import jobs, schedules
 def deliver(lane: int) -> None:
     """Push everything due in one lane; an endpoint that answered 410 is paused."""
     facts.beat(f"process.worker.{LANES[lane]}")  # the lane may be too busy for its own message
+    if not mode.moving():
+        return
     for system in pushing.push_lane(lane):
         registry.pause_gone(system, now=datetime.now(UTC))
 
@@ -21,6 +36,8 @@ def deliver(lane: int) -> None:
 def sweep() -> None:
     """Expire what is late, wake the lanes in which something was forgotten, bring feed and counters up."""
     now = datetime.now(UTC)
+    if not mode.moving():
+        return
     delivery.expire(now)
     wake.lanes_now(pushing.due_lanes(now))
     feed.publish()
@@ -43,6 +60,8 @@ def read_directories_above() -> None:
 def look_at_clocks() -> None:
     """Remind recipients that have not confirmed in time, warn senders of what expires soon."""
     now = datetime.now(UTC)
+    if not mode.moving():
+        return
     clocks.remind(now)
     clocks.warn(now)
 
@@ -80,3 +99,9 @@ def look_after_exports() -> None:
     schedules.ask(now)
     wake.for_exports(jobs.due(now))
     jobs.purge(now)
+
+
+@app.task(name="exchange.tasks.tidy")
+def tidy() -> None:
+    """Remove what is kept for a time only, once a day."""
+    housekeeping.tidy(datetime.now(UTC))

@@ -42,8 +42,6 @@ def exception_handler(error: Exception, context: Mapping[str, Any]) -> HttpRespo
     if isinstance(error, TooMany):
         response["Retry-After"] = str(error.credit.seconds)
         error.credit.tell(response)
-    elif isinstance(error, Refused) and "seconds" in error.problems[0].facts and error.reason.status == 503:
-        response["Retry-After"] = str(error.problems[0].facts["seconds"])
     return response
 
 
@@ -66,6 +64,8 @@ def answer(request: HttpRequest, refused: Refused, errors: Errors | None = None)
     response["Cache-Control"] = "no-store"
     if reason.status == 401:
         response["WWW-Authenticate"] = _challenge(reason.code)
+    if reason.status == 503 and "seconds" in refused.problems[0].facts:
+        response["Retry-After"] = str(refused.problems[0].facts["seconds"])
     return response
 
 

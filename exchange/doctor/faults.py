@@ -163,6 +163,14 @@ _ALL = (
         "journalctl -u hub-sealer: when the signer refuses (after a restore), see Restore in docs/operations.md.",
     ),
     Fault(
+        "backup.old", False, "Không có bản sao lưu mới", "There is no recent backup",
+        "Bật hub-backup.timer hoặc chạy make backup.", "Enable hub-backup.timer, or run make backup.",
+    ),
+    Fault(
+        "mode.on", False, "Trục đang bảo trì hoặc chỉ cho xem", "The hub is in maintenance or read-only mode",
+        "Xong việc thì chạy: manage.py mode normal.", "When the work is done run: manage.py mode normal.",
+    ),
+    Fault(
         "log.findings", True, "Nhật ký kiểm toán không đúng", "The audit log does not hold",
         "Chạy manage.py check_log và báo bộ phận kiểm toán; đừng xóa gì.",
         "Run manage.py check_log and tell the auditors; delete nothing.",

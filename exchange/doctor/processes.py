@@ -7,22 +7,14 @@ from http.client import HTTPConnection, HTTPException
 from django.conf import settings
 from kombu.exceptions import OperationalError
 
-from exchange import facts, sealing
+from exchange import facts, mode, sealing
 from exchange.audit import run as audit
 from exchange.audit.rows import PATIENCE
 from exchange.celery import HOUSEKEEPING, LANES, app
 from exchange.doctor.faults import Finding
 
 SECONDS = 3
-
-
-def look() -> Iterator[Finding]:
-    """What does not run, or does not keep up."""
-    yield from broker()
-    yield from web()
-    yield from workers()
-    yield from sealer()
-    yield from log()
+BACKUP_EVERY = timedelta(hours=26)  # a daily one, and time to make it
 
 
 def broker() -> Iterator[Finding]:
@@ -69,6 +61,15 @@ def sealer_lag() -> Iterator[Finding]:
     oldest = sealing.oldest_pending()
     if oldest and datetime.now(UTC) - oldest > PATIENCE:
         yield Finding("sealer.lags", f"{oldest:%F %T}Z")
+
+
+def operation() -> Iterator[Finding]:
+    """The mode, and how old the last backup is."""
+    if (standing := mode.standing()).mode is not mode.Mode.NORMAL:
+        yield Finding("mode.on", str(standing.mode))
+    backup = facts.found("backup")
+    if not backup or datetime.now(UTC) - backup.at > BACKUP_EVERY:
+        yield Finding("backup.old", f"{backup.at:%F %T}Z" if backup else "–")
 
 
 def log() -> Iterator[Finding]:

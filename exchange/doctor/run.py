@@ -17,6 +17,7 @@ PARTS: Mapping[str, Look] = MappingProxyType(
         "web": processes.web,
         "workers": processes.workers,
         "sealer": processes.sealer,
+        "operation": processes.operation,
         "log": processes.log,
     }
 )

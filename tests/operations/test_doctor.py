@@ -18,7 +18,7 @@ from django.db.migrations.recorder import MigrationRecorder
 from django.utils import timezone
 
 from agencies.models import Certificate, RevocationList
-from exchange import facts
+from exchange import facts, mode
 from exchange.celery import HOUSEKEEPING, LANES
 from exchange.doctor import database, faults, machine, processes
 from exchange.models import Fact, LogCheck
@@ -53,6 +53,8 @@ def healthy(hub: World, monkeypatch: Patch, settings: Any, web: int) -> World:
     """A hub whose processes have just spoken, on a machine with nothing to complain of."""
     for name in (*(f"worker.{lane}" for lane in (*LANES, HOUSEKEEPING)), "sealer"):
         facts.say(f"process.{name}", datetime.now(UTC))
+    facts.say("backup", datetime.now(UTC))
+    monkeypatch.setattr(mode, "_seen", None)
     call_command("seal_log", "--once", stdout=StringIO())
     settings.ENVIRONMENT = replace(settings.ENVIRONMENT, port=web)
     settings.ENVIRONMENT.keys.chmod(0o700)
@@ -78,7 +80,7 @@ def test_a_healthy_hub_is_healthy(healthy: World) -> None:
     code, answer = doctor()
     assert answer["parts"] == {
         "machine": [], "database": [], "trust": [], "broker": [], "web": [], "workers": [], "sealer": [],
-        "log": [],
+        "operation": [], "log": [],
     }  # fmt: skip
     assert (code, answer["state"]) == (0, "healthy")
 
@@ -219,6 +221,14 @@ def _slow_sealer(patch: Patch, settings: Any, hub: World, path: Path) -> None:
     hub.send("H29", "H29.5", now=timezone.now() - timedelta(minutes=2))
 
 
+def _no_backup(patch: Patch, settings: Any, hub: World, path: Path) -> None:
+    facts.say("backup", datetime.now(UTC) - timedelta(days=3))
+
+
+def _maintenance(patch: Patch, settings: Any, hub: World, path: Path) -> None:
+    mode.switch(mode.Mode.MAINTENANCE, seconds=60, by="test", at=datetime.now(UTC))
+
+
 def _broken_log(patch: Patch, settings: Any, hub: World, path: Path) -> None:
     LogCheck.objects.create(
         at=timezone.now(), full=True, held=False, findings=[{"check": "root", "where": "x", "detail": ""}]
@@ -254,6 +264,8 @@ MADE: dict[str, Make] = {
     "worker.silent": _dead_worker,
     "sealer.silent": _dead_sealer,
     "sealer.lags": _slow_sealer,
+    "backup.old": _no_backup,
+    "mode.on": _maintenance,
     "log.findings": _broken_log,
 }
 OF_POSTGRESQL = ("database.old", "database.encoding", "database.clock")

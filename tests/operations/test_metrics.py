@@ -14,7 +14,7 @@ from django.utils import timezone
 from prometheus_client import REGISTRY, CollectorRegistry
 from prometheus_client.parser import text_string_to_metric_families
 
-from exchange import facts, gauges, metrics
+from exchange import facts, gauges, housekeeping, metrics
 from exchange.gauges import GAUGES, Gauges
 from exchange.models import Delivery
 from tests.api.conftest import fetch_token
@@ -86,6 +86,8 @@ def test_what_is_accepted_is_counted_once_it_is_committed(
 def test_every_gauge_has_a_number_on_a_hub_at_work(hub: World, settings: Any) -> None:
     settings.ENVIRONMENT.vault.mkdir(exist_ok=True)
     facts.say("process.sealer", datetime.now(UTC))
+    facts.say("backup", datetime.now(UTC))
+    housekeeping.tidy(datetime.now(UTC))
     hub.send("H29", "H29.5")
     registry = CollectorRegistry()
     registry.register(Gauges())
