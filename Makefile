@@ -1,6 +1,6 @@
 # A fresh machine needs Python 3.11 or newer with its venv module, and make. Everything else is installed here.
 .DEFAULT_GOAL := help
-.PHONY: help demo run test bench lint lock verifier
+.PHONY: help demo run test bench lint lock verifier backup restore upgrade wheels
 
 PORT ?= 8000
 JOBS ?= 3
@@ -9,6 +9,8 @@ PYTHON ?= $(or $(shell for python in python3 python3.14 python3.13 python3.12 py
 	$$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$python && break; done),python3)
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check -qq
+# A folder made by `make wheels` on a machine with a network; nothing else is asked for packages then.
+WHEELS ?=
 
 help: ## Liệt kê các lệnh / list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -34,6 +36,22 @@ lint: .venv/requirements-dev.txt ## Định dạng, kiểu, hướng import, mig
 	$(BIN)/mypy .
 	$(BIN)/lint-imports
 	$(BIN)/python manage.py makemigrations --check --dry-run
+	$(BIN)/python -m tests.migrations
+
+backup: .venv/requirements.txt ## Sao lưu không dừng trục (TO=thư mục, KEY=khóa OpenPGP) / a backup of the running hub
+	@$(BIN)/python manage.py backup $(if $(KEY),--encrypt-to "$(KEY)") $(if $(FULL),--full) "$(or $(TO),$(error TO=directory))"
+
+restore: .venv/requirements.txt ## Phục hồi trên máy trống (FROM=thư mục) / a restore on an empty machine, docs/operations.md
+	@$(BIN)/python manage.py restore "$(or $(FROM),$(error FROM=directory))"
+	@$(BIN)/python manage.py verify_store
+	@$(BIN)/python manage.py check_log || echo "→ manage.py open_new_log --incident '…' (docs/operations.md)"
+
+upgrade: .venv/requirements.txt ## Nâng cấp: kiểm tra, sao lưu, migrate, khởi động lại, thử (TO=thư mục) / preflight to smoke test
+	@$(BIN)/python manage.py upgrade --backup-to "$(or $(TO),$(error TO=directory for the backup))" $(if $(KEY),--encrypt-to "$(KEY)") --restart "$(or $(RESTART),systemctl restart hub.target)"
+
+wheels: ## Thư mục wheels/ để cài không cần mạng / var/wheels, to install without a network (make WHEELS=var/wheels …)
+	@$(PYTHON) -m pip --disable-pip-version-check -q download --require-hashes --no-deps -r requirements.txt -d var/wheels
+	@ls var/wheels | wc -l
 
 verifier: .venv/requirements.txt ## Đóng gói bộ kiểm tra thành một tệp / the offline verifier as one file, var/verify.pyz
 	@rm -rf var/verifier && mkdir -p var/verifier/exchange/evidence
@@ -61,7 +79,7 @@ lock: ## Khóa lại phiên bản các thư viện (cần mạng) / lock the lib
 define build
 	@$(check)
 	@$(BIN)/python -m pip --version >/dev/null 2>&1 || { echo "Tạo .venv / making .venv"; $(PYTHON) -m venv --clear .venv; }
-	@cmp -s $(1) $(2) || { echo "Cài đặt $(1) / installing $(1)"; $(PIP) install --require-hashes --no-deps -r $(1); }
+	@cmp -s $(1) $(2) || { echo "Cài đặt $(1) / installing $(1)"; $(PIP) install $(if $(WHEELS),--no-index --find-links $(WHEELS)) --require-hashes --no-deps -r $(1); }
 	@cp $(1) $(2)
 endef
 

@@ -21,7 +21,8 @@ from django.db.models import F, OuterRef, Q, QuerySet, Subquery
 from django.db.models.functions import Coalesce
 
 from agencies.models import System
-from exchange import lifecycle, log, metrics, transport
+from exchange import facts, lifecycle, log, metrics, mode, transport
+from exchange.celery import LANES
 from exchange.models import Attempt, Circuit, Delivery, Kind, Lane, Outcome, Package, State, bulk
 
 BATCH = 200
@@ -45,7 +46,8 @@ def push_lane(lane: int) -> set[UUID]:
     busy: Counter[UUID] = Counter()
     with transport.Pusher() as pusher:
         while True:
-            room = min(BATCH, IN_FLIGHT - busy.total())
+            facts.beat(f"process.worker.{LANES[lane]}")
+            room = min(BATCH, IN_FLIGHT - busy.total()) if mode.moving() else 0
             claimed = claim(lane, now=datetime.now(UTC), limit=room, busy=busy)
             pusher.send(claimed)
             busy.update(item.system for item in claimed)

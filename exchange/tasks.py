@@ -18,16 +18,13 @@ from exchange import (
     wake,
 )
 from exchange.audit import run as audit
-from exchange.celery import LANES, app
+from exchange.celery import app
 from exchange.exports import jobs, schedules
 
 
 @app.task(name="exchange.tasks.deliver")
 def deliver(lane: int) -> None:
     """Push everything due in one lane; an endpoint that answered 410 is paused."""
-    facts.beat(f"process.worker.{LANES[lane]}")  # the lane may be too busy for its own message
-    if not mode.moving():
-        return
     for system in pushing.push_lane(lane):
         registry.pause_gone(system, now=datetime.now(UTC))
 

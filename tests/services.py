@@ -12,7 +12,18 @@ import psycopg
 from kombu import Connection
 from kombu.exceptions import OperationalError
 
-TOOLS = ("xmlsec1", "openssl", "go", "softhsm2-util", "pdftotext")
+TOOLS = (
+    "xmlsec1",
+    "openssl",
+    "go",
+    "softhsm2-util",
+    "pdftotext",
+    "promtool",
+    "nginx",
+    "gpg",
+    "systemd-analyze",
+    "pg_dump",
+)
 
 
 def database_url() -> str:
