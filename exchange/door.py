@@ -20,6 +20,7 @@ from exchange.refusals import Refused
 MINUTE = 60
 LOCK_SECONDS = 15 * MINUTE
 WRONG_SECRETS = 10
+VISITS = 30  # questions of one address to the public page in a minute
 _SHARES = 20  # a window's limit is drawn in about so many parts
 _KEPT = 10_000  # purses of past windows are dropped when there are more
 
@@ -94,15 +95,24 @@ def count_wrong_secret(client: str, address: str, now: datetime) -> bool:
     return granted == 1 and left == 0
 
 
+def count_visitor(address: str, now: datetime) -> Credit:
+    """Count one question of somebody who does not say who it is. Raises TooMany."""
+    return spend(f"visitor:{_place(address)}", limit=VISITS, seconds=MINUTE, now=now)
+
+
 def _attempts(client: str, address: str) -> str:
-    """IPv6 callers own a whole /64, so that is what counts as one address."""
+    return f"secret:{client}:{_place(address)}"
+
+
+def _place(address: str) -> str:
+    """IPv6 callers own a whole /64, so that is what counts as one address; empty for what is none."""
     try:
         found = ipaddress.ip_address(address)
     except ValueError:
-        return f"secret:{client}"
+        return ""
     if isinstance(found, ipaddress.IPv6Address):
-        address = str(ipaddress.ip_network((found, 64), strict=False))
-    return f"secret:{client}:{address}"
+        return str(ipaddress.ip_network((found, 64), strict=False))
+    return address
 
 
 # --- counting -----------------------------------------------------------------------------------------

@@ -46,6 +46,15 @@ class Seal:
         """The chain in DER, leaf first."""
         return [item.public_bytes(serialization.Encoding.DER) for item in self.certificates]
 
+    @property
+    def pem(self) -> bytes:
+        """The chain in PEM, leaf first."""
+        return b"".join(item.public_bytes(serialization.Encoding.PEM) for item in self.certificates)
+
+    def sign(self, data: bytes) -> bytes:
+        """ECDSA over SHA-256 of `data`, in DER."""
+        return self.key.sign(data, ec.ECDSA(hashes.SHA256()))
+
 
 class KeyUnusable(Exception):
     """A key file does not hold what its name promises."""

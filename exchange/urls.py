@@ -4,6 +4,7 @@ from django.contrib import admin
 from django.urls import include, path
 from django.views.generic import RedirectView
 
+from exchange import public
 from exchange.api import health
 
 urlpatterns = [
@@ -12,6 +13,7 @@ urlpatterns = [
     path("oauth/", include("exchange.api.oauth_urls")),
     path("healthz", health.live, name="healthz"),
     path("readyz", health.ready, name="readyz"),
+    path("kiem-tra", public.check, name="check"),
     path("i18n/", include("django.conf.urls.i18n")),
     path("", include("exchange.vxp.urls")),
     path("admin/", admin.site.urls),

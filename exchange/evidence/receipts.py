@@ -22,6 +22,7 @@ from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature, encode_dss_signature
 from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.serialization import Encoding
 
 from exchange.evidence import checkpoint as heads
 from exchange.evidence.tree import Broken
@@ -93,6 +94,11 @@ def verify(
     except (ValueError, UnsupportedAlgorithm) as error:  # a certificate is parsed bit by bit as it is used
         raise error if isinstance(error, Broken) else Broken(f"unusable certificate: {error}") from error
     return chain[0]
+
+
+def certificates(jws: str) -> list[bytes]:
+    """The certificates in a receipt, PEM, that of its key first; nothing is verified. Raises Broken."""
+    return [one.public_bytes(Encoding.PEM) for one in _chain(_split(jws)[0])]
 
 
 def _check_seal(event: bytes, jws: str) -> list[x509.Certificate]:

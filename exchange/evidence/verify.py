@@ -137,8 +137,10 @@ class Verifier:
                 for name in names:
                     if name.startswith("receipts/") and name.endswith(".json"):
                         self.receipt(f"{path}/{name}", partial(zipped.read, name))
-            if "events.jsonl" in names or not bundle.manifests(names):
-                self.trail(str(path), zipfile.Path(zipped))
+            last = "events.jsonl"  # one trail for each log
+            inside = [name.removesuffix(last) for name in names if name.endswith(last)]
+            for place in inside or ([] if bundle.manifests(names) else [""]):
+                self.trail(f"{path}/{place}".rstrip("/"), zipfile.Path(zipped, place))
 
     def trail(self, where: str, files: Folder) -> None:
         """A trail: `events.jsonl` and `checkpoint`, with `range`, `proofs` and `consistency` where needed."""

@@ -54,7 +54,9 @@ class Uuids(Sequence[UUID]):
     """Many UUIDs in 16 bytes each."""
 
     def __init__(self, found: Iterator[UUID]) -> None:
-        self._bytes = bytearray().join(key.bytes for key in found)
+        self._bytes = bytearray()
+        for key in found:
+            self._bytes += key.bytes
 
     def __len__(self) -> int:
         return len(self._bytes) // 16
@@ -78,16 +80,16 @@ def in_pages(
 
 def text_of(value: Cell) -> str:
     """A cell as text: `22/11/2026 09:03:15` in Vietnam, numbers as they are, NFC."""
-    if value is None:
-        return ""
+    if isinstance(value, str):
+        return value if value.isascii() else unicodedata.normalize("NFC", value)
     if isinstance(value, datetime):
         return value.astimezone(VIETNAM).strftime("%d/%m/%Y %H:%M:%S")
     if isinstance(value, date):
         return value.strftime("%d/%m/%Y")
-    return value if isinstance(value, str) and value.isascii() else unicodedata.normalize("NFC", str(value))
+    return "" if value is None else str(value)
 
 
 def safe_text(value: Cell) -> str:
     """A cell of CSV: what a spreadsheet would take for a formula begins with an apostrophe."""
     text = text_of(value)
-    return f"'{text}" if isinstance(value, str) and text and text[0] in _FORMULA else text
+    return f"'{text}" if text[:1] in _FORMULA and isinstance(value, str) else text

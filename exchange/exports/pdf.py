@@ -2,19 +2,22 @@
 
 import unicodedata
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import date
 from functools import cache
 from pathlib import Path
 from typing import Any
 from xml.sax.saxutils import escape
 
+from reportlab.graphics.barcode.qr import QrCodeWidget
+from reportlab.graphics.shapes import Drawing
 from reportlab.lib import colors
 from reportlab.lib.pagesizes import A4, landscape
 from reportlab.lib.styles import ParagraphStyle
 from reportlab.lib.units import mm
 from reportlab.pdfbase import pdfmetrics
 from reportlab.pdfbase.ttfonts import TTFont
-from reportlab.platypus import LongTable, Paragraph, SimpleDocTemplate, TableStyle
+from reportlab.platypus import KeepInFrame, LongTable, Paragraph, SimpleDocTemplate, Table, TableStyle
 
 from exchange.exports.cells import Cell, Column, text_of
 
@@ -22,6 +25,13 @@ FONT, BOLD, ITALIC = "Tinos", "Tinos-Bold", "Tinos-Italic"
 MARGIN = 15 * mm
 CELL_CHARACTERS = 1500  # of one cell: a row must fit a page
 _FILES = {FONT: "Tinos-Regular", BOLD: "Tinos-Bold", ITALIC: "Tinos-Italic"}
+
+_PADDING = [
+    ("LEFTPADDING", (0, 0), (-1, -1), 2),
+    ("RIGHTPADDING", (0, 0), (-1, -1), 2),
+    ("TOPPADDING", (0, 0), (-1, -1), 1),
+    ("BOTTOMPADDING", (0, 0), (-1, -1), 2),
+]
 
 
 @cache
@@ -49,6 +59,80 @@ def long_date(day: date) -> str:
     return f"ngày {day.day:02d} tháng {month} năm {day.year}"
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sheet:
+    """One printed page with facts, a small table and a code to check it by."""
+
+    issuer: str
+    title: str
+    dated: str
+    facts: Sequence[tuple[str, str]]
+    headings: Sequence[str]
+    rows: Sequence[Sequence[str]]
+    more: str
+    notes: Sequence[str]
+    address: str
+    code: str
+
+
+def write_sheet(path: Path, sheet: Sheet) -> None:
+    """Everything on one A4 page: where it would not fit, all of it is made smaller together."""
+    width, height = A4[0] - 2 * MARGIN, A4[1] - 2 * MARGIN
+    document = SimpleDocTemplate(
+        str(path),
+        pagesize=A4,
+        title=sheet.title,
+        author=sheet.issuer,
+        lang="vi",
+        initialFontName=FONT,
+        **dict.fromkeys(("leftMargin", "rightMargin", "topMargin", "bottomMargin"), MARGIN),
+    )
+    document.build([KeepInFrame(width, height - 12, _sheet(sheet, width), mode="shrink")])
+
+
+def _sheet(sheet: Sheet, width: float) -> list[Any]:
+    text, strong, small = style(10), style(10, BOLD), style(8.5, ITALIC)
+    facts = [[paragraph(name, text), paragraph(_short(value), strong)] for name, value in sheet.facts]
+    heading = [paragraph(name, style(10, BOLD, alignment=1)) for name in sheet.headings]
+    rows = [[paragraph(_short(cell), text) for cell in row] for row in sheet.rows]
+    check = [
+        paragraph("Kiểm tra tại:", text),
+        paragraph(sheet.address, small),
+        paragraph("hoặc nhập mã:", text),
+        paragraph(sheet.code, style(12, BOLD)),
+    ]
+    plain = TableStyle([("VALIGN", (0, 0), (-1, -1), "TOP"), *_PADDING])
+    return [
+        paragraph(sheet.issuer.upper(), style(11, BOLD, alignment=1)),
+        paragraph(sheet.title, style(14, BOLD, alignment=1, spaceBefore=8, spaceAfter=4)),
+        paragraph(f"Lập {sheet.dated}", style(10, ITALIC, alignment=1, spaceAfter=10)),
+        Table(facts, colWidths=[42 * mm, width - 42 * mm], style=plain),
+        paragraph(" ", text),
+        Table(
+            [heading, *rows],
+            colWidths=[width * share for share in (0.4, 0.3, 0.3)],
+            style=TableStyle([("GRID", (0, 0), (-1, -1), 0.4, colors.black), *_PADDING]),
+        ),
+        paragraph(sheet.more or " ", small),
+        *(paragraph(note, style(9, spaceBefore=3)) for note in sheet.notes),
+        paragraph(" ", text),
+        Table([[_qr(sheet.address), check]], colWidths=[38 * mm, width - 38 * mm], style=plain),
+    ]
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= 600 else f"{text[:600]}…"
+
+
+def _qr(address: str) -> Drawing:
+    code = QrCodeWidget(address, barLevel="M")
+    left, bottom, right, top = code.getBounds()
+    side = 34 * mm
+    drawing = Drawing(side, side, transform=[side / (right - left), 0, 0, side / (top - bottom), 0, 0])
+    drawing.add(code)
+    return drawing
+
+
 def write_table(
     path: Path,
     columns: Sequence[Column],
@@ -74,8 +158,7 @@ def write_table(
                 ("BACKGROUND", (0, 0), (-1, 1), colors.whitesmoke),
                 ("FONTNAME", (0, 0), (-1, -1), FONT),  # of empty cells
                 ("VALIGN", (0, 0), (-1, -1), "TOP"),
-                *(("LEFTPADDING", (0, 0), (-1, -1), 2), ("RIGHTPADDING", (0, 0), (-1, -1), 2)),
-                *(("TOPPADDING", (0, 0), (-1, -1), 1), ("BOTTOMPADDING", (0, 0), (-1, -1), 2)),
+                *_PADDING,
             ]
         )
     )

@@ -73,10 +73,11 @@ class Events(Source):
     def rows(self, keys: Sequence[int]) -> list[list[Cell]]:
         """Three queries for a page."""
         columns = ("pk", "name", "at", "package", "delivery", "body__raw", "text__text")
-        found = list(Event.objects.filter(pk__in=list(keys)).order_by("pk").values_list(*columns))
+        events = Event.objects.filter(_any_of("pk", keys)).order_by("pk")
+        found = list(events.values_list(*columns))
         packages = {row[3] for row in found if row[3]}
         subjects = dict(Package.objects.filter(pk__in=packages).values_list("pk", "subject"))
-        entries = LogEntry.objects.filter(event__in=list(keys)).order_by("log")
+        entries = LogEntry.objects.filter(_any_of("event", keys)).order_by("log")
         places = {
             key: (origin, index)
             for key, origin, index in entries.values_list("event", "log__origin", "index")
@@ -110,6 +111,13 @@ class Events(Source):
             found = directory.agency_by_code(code, datetime.now(UTC)) if code else None
             self._names[code] = found.name if found else ""
         return self._names[code]
+
+
+def _any_of(name: str, keys: Sequence[int]) -> Q:
+    """The rows with these keys; a run without gaps needs no list."""
+    if keys and keys[-1] - keys[0] + 1 == len(keys):
+        return Q(**{f"{name}__gte": keys[0], f"{name}__lte": keys[-1]})
+    return Q(**{f"{name}__in": list(keys)})
 
 
 def streams(chosen: Filter, reader: Reader, prefix: str = "") -> list[Q]:
@@ -196,18 +204,17 @@ class Deliveries(Source):
             "package__sha256", "package_id",
         )  # fmt: skip
         found = {row[0]: row for row in Delivery.objects.filter(pk__in=list(keys)).values_list(*columns)}
-        return [_delivery(found[key]) for key in keys if key in found]
+        words = {
+            choices: {code: str(label) for code, label in choices.choices} for choices in _CHOICES
+        }  # a page at a time: each costs a look into the catalogue of translations
+        return [_delivery(found[key], words) for key in keys if key in found]
 
 
-_STATES = dict(State.choices)
-_ANSWERS = dict(Answer.choices)
-_REQUESTS = dict(Request.choices)
-_REQUEST_STATES = dict(RequestState.choices)
-_SIGNATURES = dict(SignatureState.choices)
-_TYPES = {**dict(BusinessType.choices), "": "Trạng thái"}
+_CHOICES = (BusinessType, State, Answer, Request, RequestState, SignatureState)
+_Words = Mapping[Any, Mapping[str, str]]
 
 
-def _delivery(row: tuple[Any, ...]) -> list[Cell]:
+def _delivery(row: tuple[Any, ...], words: _Words) -> list[Cell]:
     (
         key, number, notation, day, type_name, subject, priority, business, sender_code, sender,
         recipient_code, recipient, accepted_at, state, handed_over_at, answer, answered_at, receipt_due_at,
@@ -219,21 +226,21 @@ def _delivery(row: tuple[Any, ...]) -> list[Cell]:
         type_name,
         subject,
         PRIORITIES[priority].label.vi,
-        str(_TYPES.get(business, business)),
+        words[BusinessType].get(business, "Trạng thái"),
         sender_code,
         sender,
         recipient_code,
         recipient,
         accepted_at,
-        str(_STATES[state]),
+        words[State][state],
         handed_over_at,
-        str(_ANSWERS[answer]),
+        words[Answer][answer],
         answered_at,
         receipt_due_at,
         first_answered_at,
-        str(_REQUESTS[request]),
-        str(_REQUEST_STATES[request_state]),
-        str(_SIGNATURES[signature]),
+        words[Request][request],
+        words[RequestState][request_state],
+        words[SignatureState][signature],
         attempts,
         document_id,
         sha256,

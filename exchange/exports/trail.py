@@ -116,7 +116,7 @@ def _write_part(
     with zipped.open(f"{folder}events.jsonl", "w", force_zip64=True) as file:
         for start in range(0, len(part.places), page):
             some = part.places[start : start + page]
-            file.write(b"".join(_lines(part.log, some)))
+            file.write(b"".join(lines(part.log, some)))
             advance(start + len(some))
     zipped.writestr(f"{folder}checkpoint", part.note)
     if part.complete:
@@ -137,7 +137,7 @@ def _write_range(zipped: zipfile.ZipFile, folder: str, part: Part) -> None:
     zipped.writestr(f"{folder}range", path_line(places.start, hashes))
 
 
-def _lines(log: Log, places: Sequence[int]) -> Iterator[bytes]:
+def lines(log: Log, places: Sequence[int]) -> Iterator[bytes]:
     """The events as they stand in a trail; for one whose body was removed, its leaf hash."""
     rows = LogEntry.objects.filter(log=log).order_by("index")
     if isinstance(places, range):
