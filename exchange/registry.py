@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from hashlib import sha256
 from typing import Any, Unpack
-from uuid import UUID, uuid5
+from uuid import UUID, uuid4, uuid5
 
 from django.contrib.auth.base_user import AbstractBaseUser
 from django.db import transaction
@@ -21,7 +21,7 @@ from agencies import enrolment
 from agencies.connections import SystemFacts
 from agencies.directory import Agency, Alias, Certificate, Credential, System, fold
 from agencies.enrolment import AgencyFacts, AliasSpec, EnrolmentError, ImportReport
-from exchange import keys, log, wake
+from exchange import keys, log, transport, wake
 from exchange.models import Circuit, Delivery, Lane
 
 __all__ = ["Change", "EnrolmentError", "ImportReport", "Registration", "SystemFacts"]
@@ -308,6 +308,20 @@ def resume(system: System, *, by: Change) -> None:
     Circuit.objects.filter(pk=system.pk).delete()
     Delivery.objects.queued().filter(system=system, push=True).update(due_at=by.at)
     wake.after_commit(Lane.values)
+
+
+def test_connection(system: System, *, by: Change) -> bool:
+    """Send `system` a signed notice without content; whether it was taken is returned and noted."""
+    notice = transport.Notice(
+        id=str(uuid4()),
+        url=system.callback_url,
+        secrets=bytes(system.webhook_secrets),
+        body=b'{"type": "test"}',
+        ca_pem=system.ca_pem,
+    )
+    taken = bool(transport.notify([notice]))
+    by.note(system.id, "system.reached" if taken else "system.not-reached")
+    return taken
 
 
 def pause_gone(system: UUID, *, now: datetime) -> None:

@@ -247,6 +247,10 @@ UNFOLD = {
     "SITE_SUBHEADER": f"v{VERSION}",
     "SITE_SYMBOL": "swap_horiz",
     "SHOW_LANGUAGES": True,
+    "DASHBOARD_CALLBACK": "exchange.admin.overview.context",
+    "SITE_FAVICONS": [
+        {"rel": "icon", "type": "image/svg+xml", "href": lambda request: static("hub/icon.svg")}
+    ],
     "STYLES": [lambda request: static("hub/hub.css")],
     "SCRIPTS": [lambda request: static("hub/hub.js")],
     "COLORS": {"primary": _PRIMARY},

@@ -266,6 +266,49 @@ def lines(agencies: Collection[UUID], first: date, last: date) -> list[Line]:
     return list(found.values())
 
 
+class DaySum(NamedTuple):
+    """What one number of `sums_by_day` is about."""
+
+    day: date
+    direction: str
+    measure: str
+    bucket: int
+
+
+def sums_by_day(agencies: Collection[UUID] | None, first: date, last: date) -> Counter[DaySum]:
+    """The numbers of `agencies` (None: all of them) from `first` to `last` together; the database adds up."""
+    chosen: dict[str, Any] = {"day__range": (first, last)}
+    if agencies is not None:
+        chosen["agency__in"] = agencies
+    tables: tuple[QuerySet[Any], ...] = (Day.objects.filter(**chosen), Delta.objects.filter(**chosen))
+    summed = [
+        rows.order_by()
+        .values(*DaySum._fields)
+        .annotate(number=Sum("count"))
+        .values_list(*DaySum._fields, "number")
+        for rows in tables
+    ]
+    found: Counter[DaySum] = Counter()
+    for *key, number in summed[0].union(summed[1], all=True):
+        found[DaySum(*key)] += int(number)
+    return found
+
+
+def sums_by_agency(
+    first: date, last: date, direction: str, measures: Collection[str]
+) -> list[tuple[UUID, str, int]]:
+    """The numbers of `measures` from `first` to `last`: agency, measure, count; a pair may come twice."""
+    chosen = {"day__range": (first, last), "direction": direction, "measure__in": measures}
+    return [
+        (agency, measure, int(count))
+        for table in (Day.objects, Delta.objects)
+        for agency, measure, count in table.filter(**chosen)
+        .order_by()
+        .values_list("agency", "measure")
+        .annotate(Sum("count"))
+    ]
+
+
 def totals(some: Iterable[Line]) -> list[Line]:
     """`some` added up over days and types."""
     found: dict[tuple[UUID, str], Line] = {}

@@ -13,7 +13,7 @@ from django.urls import URLPattern, path
 from django.utils.translation import gettext_lazy as _
 
 from agencies.models import Credential
-from exchange.admin import deliveries, events, packages, people, quick, redactions, registry
+from exchange.admin import deliveries, events, health, packages, people, quick, redactions, registry
 
 __all__ = ["deliveries", "events", "packages", "people", "redactions", "registry"]
 
@@ -29,6 +29,7 @@ def _first() -> list[URLPattern]:
         path("r/<path:content_type_id>/<path:object_id>/", view(_nothing)),
         path("search/", view(_nothing)),
         path("quick/", view(quick.hits), name="hub_quick"),
+        path("health/", view(health.show), name="hub_health"),
     ]
 
 

@@ -55,6 +55,7 @@ class RecordAdmin(ModelAdmin):
     show_facets = admin.ShowFacets.NEVER
     sortable_by = ()
     view_on_site = False
+    change_form_outer_before_template = "hub/buttons.html"  # type: ignore[assignment]
     change_form_outer_after_template = "hub/tables.html"  # type: ignore[assignment]  # unfold says None
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
@@ -89,11 +90,16 @@ class RecordAdmin(ModelAdmin):
         """The tables below the fields of `obj`."""
         return []
 
+    def buttons(self, request: HttpRequest, obj: Any) -> list[Any]:
+        """What can be asked of `obj`, above its fields."""
+        return []
+
     def render_change_form(
         self, request: HttpRequest, context: dict[str, Any], *args: Any, **kwargs: Any
     ) -> HttpResponse:
         """The page of one record, with its tables."""
         context["tables"] = self.tables(request, kwargs["obj"])
+        context["buttons"] = self.buttons(request, kwargs["obj"])
         context |= {"title": self.heading(kwargs["obj"]), "subtitle": None}
         return super().render_change_form(request, context, *args, **kwargs)
 

@@ -3,11 +3,13 @@
 from typing import Any
 
 from django.contrib import admin
-from django.db.models import Q, QuerySet
+from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest
+from django.template.response import TemplateResponse
+from django.urls import URLPattern, path
 from django.utils.translation import gettext_lazy as _
 
-from agencies.search import fold_text
+from exchange.admin import actions, delivery_list
 from exchange.admin.base import RecordAdmin
 from exchange.admin.events import timeline
 from exchange.admin.looks import (
@@ -25,7 +27,6 @@ from exchange.admin.looks import (
     table_of,
 )
 from exchange.admin.scope import sees_connection, sees_content
-from exchange.matching import fold_code
 from exchange.models import Attempt, Delivery, Event, Package
 
 
@@ -33,23 +34,18 @@ from exchange.models import Attempt, Delivery, Event, Package
 class DeliveryAdmin(RecordAdmin):
     """Deliveries; what the document says is shown only to those who read documents."""
 
-    list_filter = ("state", "answer", "request_state", "lane")
     list_select_related = ("recipient", "system", "package__sender")
-    search_fields = ("recipient_code",)
-    search_help_text = _("Nơi nhận, mã nơi nhận, số/ký hiệu")
 
-    def get_list_display(self, request: HttpRequest) -> tuple[str, ...]:
-        """The columns that fit the person."""
-        content = ("document", "sender_name") if sees_content(request) else ()
-        return (
-            "recipient_name",
-            *content,
-            "state_words",
-            "answer_words",
-            "system_name",
-            "attempts",
-            "queued_at",
-        )
+    def changelist_view(self, request: HttpRequest, extra_context: Any = None) -> TemplateResponse:
+        """The list."""
+        if not self.has_view_permission(request):
+            raise PermissionDenied
+        return delivery_list.show(request, self.get_queryset(request))
+
+    def get_urls(self) -> list[URLPattern]:
+        """Django's, and sending again."""
+        view = self.admin_site.admin_view(actions.resend_any)
+        return [path("resend/", view, name="exchange_delivery_resend"), *super().get_urls()]
 
     def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
         """The fields that fit the person."""
@@ -63,18 +59,6 @@ class DeliveryAdmin(RecordAdmin):
                 {"fields": ("system_name", "push", "recipient_code", "rank", "lane", "attempts")},
             ),
         )
-
-    def get_search_results(
-        self, request: HttpRequest, queryset: QuerySet[Delivery], search_term: str
-    ) -> tuple[QuerySet[Delivery], bool]:
-        """By recipient; by the code of the document for those who read documents."""
-        term = search_term.strip()
-        if not term:
-            return queryset, False
-        found = Q(recipient_code__iexact=term) | Q(recipient__search_text__contains=fold_text(term))
-        if sees_content(request):
-            found |= Q(package__code_folded__contains=fold_code(term))
-        return queryset.filter(found), False
 
     def heading(self, obj: Delivery) -> str:
         """Named by its recipient."""

@@ -56,6 +56,7 @@ class Plan:
     chips: Sequence[Chip]
     choices: Sequence[Choice]
     search: Callable[[QuerySet[Any], str], QuerySet[Any]]
+    keys: Mapping[str, str] = field(default_factory=dict)  # ids in the address: name there, and of the column
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,11 +87,15 @@ def page(request: HttpRequest, rows: QuerySet[Any], plan: Plan) -> Shown:
     for choice in plan.choices:
         if value := asked.get(choice.key, ""):
             rows = choice.narrow(rows, value)
+    for name, column in plan.keys.items():
+        if value := asked.get(name, ""):
+            rows = rows.filter(**{column: _id(value)})
     rows, problems = _within_days(rows, asked, plan.at)
     if question:
         rows = plan.search(rows, question)
     found, older = _slice(rows, asked, plan.at)
-    filters = sum(bool(asked.get(key)) for key in (*(item.key for item in plan.choices), "from", "to"))
+    names = (*(item.key for item in plan.choices), *plan.keys, "from", "to")
+    filters = sum(bool(asked.get(key)) for key in names)
     return Shown(
         rows=found,
         question=question,
@@ -100,7 +105,7 @@ def page(request: HttpRequest, rows: QuerySet[Any], plan: Plan) -> Shown:
         problems=problems,
         narrowed=bool(question or filters or chip is not plan.chips[0]),
         filters=filters,
-        kept=[("show", chip.key)] if chip is not plan.chips[0] else [],
+        kept=[(name, asked.get(name, "")) for name in ("show", *plan.keys) if asked.get(name)],
         older=older,
         paged="after" in asked,
         first=_address(asked, after=None),
@@ -116,6 +121,7 @@ def bounded(rows: QuerySet[Any]) -> str:
 
 def _refuse_unknown(asked: QueryDict, plan: Plan) -> None:
     known: dict[str, set[str] | None] = {"q": None, "from": None, "to": None, "after": None}
+    known |= dict.fromkeys(plan.keys)
     known["show"] = {item.key for item in plan.chips}
     known |= {item.key: {str(value) for value, _words in item.options} | {""} for item in plan.choices}
     for key, value in asked.items():
@@ -169,6 +175,13 @@ def _slice(rows: QuerySet[Any], asked: QueryDict, at: str) -> tuple[list[Any], s
     return found[:PAGE], _address(
         asked, after=f"{getattr(last, at).astimezone(UTC):%Y%m%dT%H%M%S.%f}_{last.pk}"
     )
+
+
+def _id(text: str) -> UUID:
+    try:
+        return UUID(text)
+    except ValueError as error:
+        raise BadRequest(_("“%(text)s” không phải một mã định danh.") % {"text": text}) from error
 
 
 def _key(text: str) -> tuple[datetime, UUID]:

@@ -96,8 +96,8 @@ def _columns_of(item: Column, *, at: float, step: float, wide: float, top: int, 
         rects,
     )
     label = format_html(
-        '<text x="{:.1f}" y="{}" text-anchor="middle" class="hub-axis">{}</text>',
-        at + step / 2,
+        '<text x="{}" y="{}" text-anchor="middle" class="hub-axis">{}</text>',
+        f"{at + step / 2:.1f}",
         _HEIGHT + 16,
         item.label,
     )

@@ -5,12 +5,15 @@ from typing import Any
 from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest
+from django.urls import URLPattern, path
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from agencies.models import Agency, Alias, Certificate, Credential, Membership, System
 from agencies.search import fold_text
+from exchange.admin import systems
 from exchange.admin.base import RecordAdmin
+from exchange.admin.document import Button
 from exchange.admin.looks import Column, Table, badge, link, may_view, shows, table_of
 
 
@@ -86,6 +89,25 @@ class SystemAdmin(RecordAdmin):
         (_("Thời gian"), {"fields": ("last_seen_at", "created_at", "paused_at", "suspended_at")}),
     )
 
+    def get_urls(self) -> list[URLPattern]:
+        """Django's, and what can be asked of a system."""
+        view = self.admin_site.admin_view
+        asked = {
+            "pause": systems.pause,
+            "resume": systems.resume,
+            "test": systems.test,
+            "rotate": systems.rotate,
+        }
+        own = [
+            path(f"<uuid:key>/{name}/", view(page), name=f"agencies_system_{name}")
+            for name, page in asked.items()
+        ]
+        return [*own, *super().get_urls()]
+
+    def buttons(self, request: HttpRequest, obj: System) -> list[Button]:
+        """What the person may ask of it."""
+        return systems.buttons(request, obj)
+
     def tables(self, request: HttpRequest, obj: System) -> list[Table]:
         """For whom it receives and sends, and its credentials."""
         agencies: tuple[Column[Agency], ...] = (
@@ -122,6 +144,15 @@ class CertificateAdmin(RecordAdmin):
         (_("Thời gian"), {"fields": ("not_before", "not_after", "registered_at", "revoked_at")}),
         (_("Thu hồi"), {"fields": ("revocation_reason",)}),
     )
+
+    def get_urls(self) -> list[URLPattern]:
+        """Django's, and revoking."""
+        view = self.admin_site.admin_view(systems.revoke)
+        return [path("<uuid:key>/revoke/", view, name="agencies_certificate_revoke"), *super().get_urls()]
+
+    def buttons(self, request: HttpRequest, obj: Certificate) -> list[Button]:
+        """What the person may ask of it."""
+        return systems.certificate_buttons(request, obj)
 
     @shows(_("cơ quan"))
     def agency_name(self, certificate: Certificate) -> str:
