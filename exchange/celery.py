@@ -89,6 +89,11 @@ app.conf.update(
             }
             for name in (*LANES, HOUSEKEEPING)
         },
+        "anchor_log": {
+            "task": "exchange.tasks.anchor_log",
+            "schedule": 60,
+            "options": {"expires": 60},
+        },
         "apply_retention": {
             "task": "exchange.tasks.apply_retention",
             "schedule": 86_400,

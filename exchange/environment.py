@@ -125,6 +125,15 @@ class Environment:
     keep_packages: tuple[tuple[str, int], ...] = _setting(
         (), "The same for the original bytes of packages: document=20 status=10", _years
     )
+    tsa_url: str = _setting("", "RFC 3161 time-stamp authority that stamps the log's heads; empty: off")
+    tsa_ca: Path | None = _setting(None, "PEM file with the root of the time-stamp authority", Path)
+    tsa_minutes: int = _setting(10, "Minutes of activity after which the log's head is stamped again", int)
+    witnesses: Path | None = _setting(
+        None, "A file with one witness on each line: its verifier key, a space, its address; empty: off", Path
+    )
+    witnessed: Path | None = _setting(
+        None, "A file with the keys of other hubs' logs that this hub witnesses, one a line; empty: off", Path
+    )
     email_url: str = _setting(
         "", "smtp://user:password@host:port (smtps:// for TLS, smtp+tls:// for STARTTLS); empty: no e-mail"
     )

@@ -97,10 +97,26 @@ def add_log_key(since: datetime) -> tuple[str, str]:
     return _add(f"log-{_stamp(since)}.key", pem), sha256(public).hexdigest()
 
 
+def witness_key() -> LogKey:
+    """The key under which this hub vouches for the logs of others; raises KeyMissing, KeyUnusable."""
+    return _parse_log_key(_read("witness.key", _new_log_key))
+
+
+def certificates(pem: Path | None) -> list[x509.Certificate]:
+    """The certificates in a PEM file of the operator; raises KeyMissing, KeyUnusable."""
+    try:
+        return x509.load_pem_x509_certificates(pem.read_bytes() if pem else b"")
+    except OSError as error:
+        raise KeyMissing(f"{pem}: {error.strerror}") from error
+    except ValueError as error:
+        raise KeyUnusable(f"{pem}: {error}") from error
+
+
 def make_missing() -> None:
     """Make the keys that are not there yet, as an operator's decision (`manage.py make_keys`)."""
     _store("seal.pem", _new_seal)
     _store("log.key", _new_log_key)
+    _store("witness.key", _new_log_key)
     _store("secrets.key", Fernet.generate_key)
 
 

@@ -192,6 +192,12 @@ def sign(event: Event) -> str:
     return receipts.sign(raw, seal.key, seal.chain)
 
 
+def state(line: bytes, typ: str, at: datetime) -> str:
+    """The seal in force at `at` on a statement of the hub that is no event."""
+    seal = keys.seal(at)
+    return receipts.sign(line, seal.key, seal.chain, typ)
+
+
 def _whole() -> QuerySet[Event]:
     """Events with their bytes, and their stored receipts where they have one."""
     return Event.objects.select_related("body", "stored_receipt__header")

@@ -2,12 +2,17 @@
 
 from collections.abc import Collection
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
+from uuid import UUID
+
+from django.conf import settings
+from django.db.models import Q
 
 from exchange import waiting
 from exchange.evidence import prove, tiles
-from exchange.evidence.checkpoint import Checkpoint
-from exchange.evidence.proof import Proof
+from exchange.evidence.checkpoint import Checkpoint, Note
+from exchange.evidence.proof import Proof, path_line
+from exchange.evidence.statements import Statement
 from exchange.evidence.tree import HASH, Broken
 from exchange.models import Log, LogEntry, Tile
 
@@ -86,6 +91,40 @@ def entries(log: Log, index: int, width: int) -> bytes:
     if len(found) != width:
         raise Broken(f"the bundle {index} of {log} is not complete")
     return tiles.bundle(found)
+
+
+def statement(stream: UUID, now: datetime) -> Statement:
+    """How many events of `stream` the signed head of the log covers, with the logs before it.
+
+    Raises Broken when nothing was signed yet.
+    """
+    log = Log.objects.current()
+    signed = log.last_checkpoint() if log else None
+    if log is None or signed is None:
+        raise Broken("nothing is sealed yet")
+    covered = Q(log__lt=log.pk) | Q(log=log, index__lt=signed.size)
+    entries = LogEntry.objects.filter(covered, event__stream=stream).order_by("-event__seq")
+    last = entries.values_list("event__seq", "event__leaf").first()
+    head = Checkpoint.parse(Note.parse(signed.note.encode()).text)
+    return Statement(
+        issuer=settings.ENVIRONMENT.code,
+        stream=str(stream),
+        events=last[0] if last else 0,
+        head=bytes(last[1]).hex() if last else "",
+        log=head.origin,
+        size=head.size,
+        root=head.root.hex(),
+        time=now.astimezone(UTC).isoformat(timespec="seconds"),
+    )
+
+
+def consistency_line(log: Log, old: int, size: int) -> str:
+    """The proof that the log at `size` extends it at `old`, as trails have it. Raises ValueError, Broken."""
+    signed = log.last_checkpoint()
+    if signed is None or size > signed.size:
+        raise ValueError(f"the signed log has fewer than {size} events")
+    nodes = tiles.nodes(signed.size, reader(log))
+    return path_line(old, prove.consistency(old, size, nodes))
 
 
 def wait_for_places(events: Collection[int], wait: timedelta) -> dict[int, Place]:

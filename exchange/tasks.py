@@ -4,6 +4,7 @@ from datetime import UTC, datetime
 from uuid import UUID
 
 from exchange import (
+    anchors,
     clocks,
     delivery,
     facts,
@@ -102,3 +103,9 @@ def look_after_exports() -> None:
 def tidy() -> None:
     """Remove what is kept for a time only, once a day."""
     housekeeping.tidy(datetime.now(UTC))
+
+
+@app.task(name="exchange.tasks.anchor_log")
+def anchor_log() -> None:
+    """Have the log's head vouched for by those outside that the settings name."""
+    anchors.anchor(datetime.now(UTC))

@@ -261,6 +261,33 @@ async def _tell(session: aiohttp.ClientSession, notice: Notice) -> bool:
         return False
 
 
+@dataclass(frozen=True, slots=True)
+class Submitted:
+    """What a party that the operator's settings name answered."""
+
+    status: int
+    body: bytes
+
+
+def submit(url: str, body: bytes, content_type: str) -> Submitted:
+    """POST `body` to an address of the operator's own settings, which may be private or plain http: what
+    comes back is signed. Redirects are not followed. Raises OSError when there is no answer."""
+    return asyncio.run(_submit(url, body, content_type))
+
+
+async def _submit(url: str, body: bytes, content_type: str) -> Submitted:
+    timeout = aiohttp.ClientTimeout(total=settings.ENVIRONMENT.push_seconds, sock_connect=CONNECT_SECONDS)
+    headers = {"Content-Type": content_type, "User-Agent": "document-exchange-hub"}
+    try:
+        async with (
+            aiohttp.ClientSession(timeout=timeout, trust_env=False) as session,
+            session.post(url, data=body, headers=headers, allow_redirects=False) as response,
+        ):
+            return Submitted(response.status, await _body(response))
+    except (aiohttp.ClientError, ValueError) as error:
+        raise OSError(f"{url}: {type(error).__name__}: {error}") from error
+
+
 @asynccontextmanager
 async def _session(*, plain: bool) -> AsyncIterator[aiohttp.ClientSession]:
     networks = [ipaddress.ip_network(text) for text in settings.ENVIRONMENT.push_networks]

@@ -12,7 +12,7 @@ from rest_framework.response import Response
 
 from exchange import proofs
 from exchange.api import shapes
-from exchange.api.endpoint import Endpoint
+from exchange.api.endpoint import Endpoint, Input, read
 from exchange.api.schema import answers
 from exchange.evidence.tree import Broken
 from exchange.models import Checkpoint, Log
@@ -89,6 +89,43 @@ class OldCheckpointView(PublicEndpoint):
         return _note(_signed(_log(number)))
 
 
+class ConsistencyQuery(Input):
+    """Two sizes of a log."""
+
+    old = serializers.IntegerField(min_value=0, help_text="The size of the checkpoint that you kept")
+    size = serializers.IntegerField(min_value=0, help_text="The size of the newer one")
+
+
+class ConsistencyView(PublicEndpoint):
+    """GET /log/consistency."""
+
+    @extend_schema(
+        operation_id="get_consistency",
+        tags=["log"],
+        summary="The proof that the log only grew",
+        parameters=[ConsistencyQuery],
+        responses=answers(_NOTE, "request.invalid", "request.not-found"),
+    )
+    def get(self, request: Request) -> HttpResponse:
+        """RFC 6962, 2.1.2, as the file `consistency` of a trail: the old size, then the hashes."""
+        return _consistency(_log(None), read(ConsistencyQuery, request.query_params))
+
+
+class OldConsistencyView(PublicEndpoint):
+    """GET /logs/{number}/consistency."""
+
+    @extend_schema(
+        operation_id="get_consistency_of",
+        tags=["log"],
+        summary="The proof that one of the logs only grew",
+        parameters=[ConsistencyQuery],
+        responses=answers(_NOTE, "request.invalid", "request.not-found"),
+    )
+    def get(self, request: Request, number: int) -> HttpResponse:
+        """The same for one of the logs."""
+        return _consistency(_log(number), read(ConsistencyQuery, request.query_params))
+
+
 class TileView(Endpoint):
     """GET /log/tile/…"""
 
@@ -147,6 +184,14 @@ def _signed(log: Log) -> Checkpoint:
 
 def _note(signed: Checkpoint) -> HttpResponse:
     return HttpResponse(signed.note, content_type="text/plain; charset=utf-8")
+
+
+def _consistency(log: Log, query: Mapping[str, int]) -> HttpResponse:
+    try:
+        line = proofs.consistency_line(log, query["old"], query["size"])
+    except (ValueError, Broken) as error:
+        raise Refused("request.not-found") from error
+    return HttpResponse(line, content_type="text/plain; charset=utf-8")
 
 
 def _tile(log: Log, place: str) -> HttpResponse:

@@ -21,6 +21,8 @@ from exchange.api.endpoint import Endpoint, Input, conditional, read
 from exchange.api.log import proved
 from exchange.api.schema import CONTENT, IF_NONE_MATCH, OF_PACKAGES, PACKAGE_BODY, answers
 from exchange.body import announced, read_package
+from exchange.evidence.statements import TYPE
+from exchange.evidence.tree import Broken
 from exchange.matching import fold_code
 from exchange.models import Delivery, Package, State
 from exchange.refusals import Refused
@@ -207,6 +209,29 @@ class ReceiptsView(Endpoint):
         places = proofs.wait_for_places([item.key for item in receipts], timedelta(seconds=query["wait"]))
         items = shapes.many(shapes.ReceiptSerializer, receipts)
         return Response({"items": proved(items, [places.get(item.key) for item in receipts])})
+
+
+class StatementsView(Endpoint):
+    """GET /packages/{id}/statements."""
+
+    required_scope = {"GET": ("send", "receive")}
+
+    @extend_schema(
+        operation_id="get_package_statements",
+        tags=["packages"],
+        summary="How many events there are, sealed by the hub",
+        responses=answers({200: shapes.StatementsSerializer}, "request.not-found"),
+    )
+    def get(self, request: Request, package_id: UUID) -> Response:
+        """“This stream has n events at size N of the log”: whoever keeps it notices an event that is withheld
+        later. 404 until something is sealed."""
+        found, now = one(self.principal.system, package_id), timezone.now()
+        try:
+            lines = [bytes(proofs.statement(stream, now)) for stream in sorted(_streams(found))]
+        except Broken as error:
+            raise Refused("request.not-found") from error
+        items = [{"statement": line.decode(), "jws": log.state(line, TYPE, now)} for line in lines]
+        return Response({"items": items})
 
 
 def acceptance(accepted: intake.Acceptance) -> Response:

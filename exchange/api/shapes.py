@@ -304,6 +304,19 @@ class ReceiptsSerializer(serializers.Serializer[Any]):
     items = ProvedReceiptSerializer(many=True)
 
 
+class StatementSerializer(serializers.Serializer[Any]):
+    """How many events a stream has at a size of the log: keep both fields, they verify offline."""
+
+    statement = serializers.CharField(help_text="One line of JSON: the exact text that was sealed")
+    jws = serializers.CharField(help_text="Detached JWS (RFC 7515, appendix F), ES256, with x5c")
+
+
+class StatementsSerializer(serializers.Serializer[Any]):
+    """One for the package, and one for each of its deliveries that the asking system may see."""
+
+    items = StatementSerializer(many=True)
+
+
 class ValiditySerializer(serializers.Serializer[Any]):
     """From when until when a code means the agency; empty: open."""
 

@@ -2,7 +2,7 @@
 
 from django.urls import path, re_path
 
-from exchange.api import agencies, deliveries, events, log, packages, problems, schema, statistics
+from exchange.api import agencies, deliveries, events, log, packages, problems, schema, statistics, witness
 
 urlpatterns = [
     path("packages", packages.PackagesView.as_view(), name="api-packages"),
@@ -11,6 +11,7 @@ urlpatterns = [
     path("packages/<uuid:package_id>/content", packages.PackageContentView.as_view(), name="api-content"),
     path("packages/<uuid:package_id>/trail", packages.TrailView.as_view(), name="api-trail"),
     path("packages/<uuid:package_id>/receipts", packages.ReceiptsView.as_view(), name="api-receipts"),
+    path("packages/<uuid:package_id>/statements", packages.StatementsView.as_view(), name="api-statements"),
     path("inbox", deliveries.InboxView.as_view(), name="api-inbox"),
     path("deliveries/<uuid:delivery_id>", deliveries.DeliveryView.as_view(), name="api-delivery"),
     path(
@@ -26,8 +27,12 @@ urlpatterns = [
     path("agencies/<str:code>", agencies.AgencyView.as_view(), name="api-agency"),
     path("logs", log.LogsView.as_view(), name="api-logs"),
     path("logs/<int:number>/checkpoint", log.OldCheckpointView.as_view(), name="api-checkpoint-of"),
+    path("logs/<int:number>/consistency", log.OldConsistencyView.as_view(), name="api-consistency-of"),
     path("logs/<int:number>/<path:place>", log.OldTileView.as_view(), name="api-tile-of"),
     path("log/checkpoint", log.CheckpointView.as_view(), name="api-checkpoint"),
+    path("log/consistency", log.ConsistencyView.as_view(), name="api-consistency"),
+    path("log/anchors", witness.AnchorsView.as_view(), name="api-anchors"),
+    path("witness/add-checkpoint", witness.add_checkpoint, name="api-add-checkpoint"),
     path("log/<path:place>", log.TileView.as_view(), name="api-tile"),
     path("problems/<str:code>", problems.describe, name="api-problem"),
     path("schema/", schema.SchemaView.as_view(), name="api-schema"),

@@ -175,6 +175,12 @@ _ALL = (
         "Chạy manage.py check_log và báo bộ phận kiểm toán; đừng xóa gì.",
         "Run manage.py check_log and tell the auditors; delete nothing.",
     ),
+    Fault(
+        "anchor.late", False,
+        "Bên ngoài chưa xác nhận nhật ký", "Nobody outside has vouched for the log",
+        "Kiểm tra HUB_TSA_URL, HUB_TSA_CA, HUB_WITNESSES và đường mạng tới các bên đó; nhật ký vẫn chạy.",
+        "Check HUB_TSA_URL, HUB_TSA_CA, HUB_WITNESSES and the network to them; the log goes on meanwhile.",
+    ),
 )  # fmt: skip
 
 FAULTS: Mapping[str, Fault] = MappingProxyType({fault.code: fault for fault in _ALL})

@@ -7,7 +7,7 @@ from http.client import HTTPConnection, HTTPException
 from django.conf import settings
 from kombu.exceptions import OperationalError
 
-from exchange import facts, mode, sealing
+from exchange import anchors, facts, mode, sealing
 from exchange.audit import run as audit
 from exchange.audit.rows import PATIENCE
 from exchange.celery import HOUSEKEEPING, LANES, app
@@ -73,9 +73,14 @@ def operation() -> Iterator[Finding]:
 
 
 def log() -> Iterator[Finding]:
-    """What the newest checks of the log found."""
+    """What the newest checks of the log found, and who outside should have vouched for it by now."""
     for finding in audit.alarms()[:5]:
         yield Finding("log.findings", finding.text())
+    try:
+        late = list(anchors.late(datetime.now(UTC)))
+    except (OSError, ValueError) as error:
+        late = [str(error)]
+    yield from (Finding("anchor.late", text) for text in late)
 
 
 def _silent(code: str, name: str, age: timedelta | None) -> Iterator[Finding]:

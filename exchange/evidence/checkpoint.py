@@ -201,7 +201,7 @@ def verify(raw: bytes, log_keys: Collection[VerifierKey], witnesses: Sequence[Ve
         if key is None:
             continue
         if key.kind == WITNESS:
-            times[key.name] = _check_cosignature(key, note.text, signature.value)
+            times[key.name] = check_cosignature(key, note.text, signature.value)
         else:
             _check(key, note.text.encode(), signature.value)
             signers.append(key)
@@ -219,7 +219,8 @@ def _check(key: VerifierKey, message: bytes, value: bytes) -> None:
         raise Broken(f"the signature of {key.name} on the checkpoint is wrong") from error
 
 
-def _check_cosignature(key: VerifierKey, text: str, value: bytes) -> int:
+def check_cosignature(key: VerifierKey, text: str, value: bytes) -> int:
+    """The Unix time of the cosignature `value` by the witness `key` on the note `text`. Broken if wrong."""
     now = int.from_bytes(value[:8], "big")
     if now >> 63:
         raise Broken(f"the cosignature of {key.name} has no possible time")

@@ -63,8 +63,9 @@ class Receipt:
             raise Broken(f"not a receipt: {error}") from error
 
 
-def sign(event: bytes, key: ec.EllipticCurvePrivateKey, chain: Sequence[bytes]) -> str:
-    """The detached JWS over `event` (its exact bytes). `chain`: DER certificates, that of `key` first.
+def sign(event: bytes, key: ec.EllipticCurvePrivateKey, chain: Sequence[bytes], typ: str = TYPE) -> str:
+    """The detached JWS over `event` (its exact bytes). `chain`: DER certificates, that of `key` first; `typ`:
+    what it is, in the header.
 
     ValueError if the key is not on P-256 or does not belong to the first certificate.
     """
@@ -72,7 +73,7 @@ def sign(event: bytes, key: ec.EllipticCurvePrivateKey, chain: Sequence[bytes]) 
         raise ValueError("the seal needs a key on P-256 (ES256)")
     if x509.load_der_x509_certificate(chain[0]).public_key() != key.public_key():
         raise ValueError("the first certificate does not belong to the key of the seal")
-    header = {"alg": "ES256", "typ": TYPE, "x5c": [b64encode(der).decode() for der in chain]}
+    header = {"alg": "ES256", "typ": typ, "x5c": [b64encode(der).decode() for der in chain]}
     protected = _b64url(json.dumps(header, sort_keys=True, separators=(",", ":")).encode())
     r, s = decode_dss_signature(key.sign(_signing_input(protected, event), _ALGORITHM))
     signature = r.to_bytes(_COORDINATE, "big") + s.to_bytes(_COORDINATE, "big")
@@ -80,7 +81,12 @@ def sign(event: bytes, key: ec.EllipticCurvePrivateKey, chain: Sequence[bytes]) 
 
 
 def verify(
-    event: bytes, jws: str, trusted: Collection[x509.Certificate] | None, at: datetime
+    event: bytes,
+    jws: str,
+    trusted: Collection[x509.Certificate] | None,
+    at: datetime,
+    *,
+    typ: str = TYPE,
 ) -> x509.Certificate:
     """The certificate that sealed `event`. Broken if the signature does not hold, or the certificate, valid
     at `at` (the time in the event), does not lead to one of `trusted`: itself, or an authority above it.
@@ -88,7 +94,7 @@ def verify(
     `trusted=None` leaves the certificate unjudged: the caller must say so. Revocation is not looked at.
     """
     try:
-        chain = _check_seal(event, jws)
+        chain = _check_seal(event, jws, typ)
         if trusted is not None:
             _check_chain(chain, trusted, at)
     except (ValueError, UnsupportedAlgorithm) as error:  # a certificate is parsed bit by bit as it is used
@@ -98,12 +104,12 @@ def verify(
 
 def certificates(jws: str) -> list[bytes]:
     """The certificates in a receipt, PEM, that of its key first; nothing is verified. Raises Broken."""
-    return [one.public_bytes(Encoding.PEM) for one in _chain(_split(jws)[0])]
+    return [one.public_bytes(Encoding.PEM) for one in _chain(_split(jws)[0], TYPE)]
 
 
-def _check_seal(event: bytes, jws: str) -> list[x509.Certificate]:
+def _check_seal(event: bytes, jws: str, typ: str) -> list[x509.Certificate]:
     protected, payload, signature = _split(jws)
-    chain = _chain(protected)
+    chain = _chain(protected, typ)
     if payload or len(signature) != 2 * _COORDINATE:
         raise Broken("the receipt has no detached ES256 signature")
     r, s = (int.from_bytes(signature[i : i + _COORDINATE], "big") for i in (0, _COORDINATE))
@@ -142,13 +148,13 @@ def _split(jws: str) -> tuple[bytes, bytes, bytes]:
     return _unb64url(parts[0]), _unb64url(parts[1]), _unb64url(parts[2])
 
 
-def _chain(protected: bytes) -> list[x509.Certificate]:
+def _chain(protected: bytes, typ: str) -> list[x509.Certificate]:
     """The certificates of the header, which says exactly what this hub writes: no `crit`, no other alg."""
     try:
         header = json.loads(protected)
         if not isinstance(header, dict) or header.keys() != {"alg", "typ", "x5c"}:
             raise Broken("the header of the receipt's signature is not that of a receipt")
-        if (header["alg"], header["typ"]) != ("ES256", TYPE) or not isinstance(header["x5c"], list):
+        if (header["alg"], header["typ"]) != ("ES256", typ) or not isinstance(header["x5c"], list):
             raise Broken("the header of the receipt's signature is not that of a receipt")
         encoded = [str(item) for item in header["x5c"][:_CHAIN_LIMIT]]
         chain = [x509.load_der_x509_certificate(heads.decode_base64(item)) for item in encoded]

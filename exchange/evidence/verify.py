@@ -19,7 +19,7 @@ from pathlib import Path
 from cryptography import x509
 from cryptography.hazmat.primitives.hashes import SHA256
 
-from exchange.evidence import bundle, folder, receipts
+from exchange.evidence import bundle, folder, receipts, statements
 from exchange.evidence import checkpoint as signed
 from exchange.evidence.checkpoint import Checkpoint, Note, VerifierKey
 from exchange.evidence.events import Event, decode, leaf_hash
@@ -72,7 +72,8 @@ class Verifier:
         found = [(path, path.is_dir() or zipfile.is_zipfile(path)) for path in paths]
         for path, large in sorted(found, key=lambda item: item[1]):
             if not large and path.suffix == ".json":
-                self.receipt(str(path), path.read_bytes)
+                stated = b'"statement"' in path.read_bytes()[:20]
+                (self.statement if stated else self.receipt)(str(path), path.read_bytes)
             elif not large:
                 self.head(str(path), path.read_bytes())
             elif path.is_dir():
@@ -95,9 +96,13 @@ class Verifier:
             self.report.say(UNCHECKED, where, CHECKPOINT, "no --log-key")
             read = lambda: Checkpoint.parse(Note.parse(raw).text)  # noqa: E731
             found = self.report.run(where, CHECKPOINT, read, quiet=True)
-        if found and self.heads.setdefault((found.origin, found.size), found.root) != found.root:
-            self.report.say(FAILED, where, CONSISTENT, f"two different logs of {found.size} events")
+        if found:
+            self._met(where, found)
         return found
+
+    def _met(self, where: str, head: Checkpoint) -> None:
+        if self.heads.setdefault((head.origin, head.size), head.root) != head.root:
+            self.report.say(FAILED, where, CONSISTENT, f"two different logs of {head.size} events")
 
     def receipt(self, where: str, raw: Callable[[], bytes]) -> None:
         """A receipt: its form, the seal, the place in the log."""
@@ -122,6 +127,18 @@ class Verifier:
         head = self.head(where, proof.checkpoint) if proof else None
         if proof and head:
             self.report.run(where, INCLUDED, lambda: proof.check_path(leaf_hash(receipt.event), head))
+
+    def statement(self, where: str, raw: Callable[[], bytes]) -> None:
+        """A statement on a stream: the seal; its head of the log is compared with the others."""
+        words = ("Lời xác nhận về chuỗi sự kiện đúng dạng", "Form of the statement on a stream")
+        read = self.report.run(where, words, lambda: statements.parse(raw()))
+        if read is None:
+            return
+        said, line, jws = read
+        seals, typ = self.trust.seals or None, statements.TYPE
+        words = ("Con dấu của trục trên lời xác nhận", "Seal of the hub on the statement")
+        if self.report.run(where, words, lambda: receipts.verify(line, jws, seals, said.at, typ=typ)):
+            self._met(where, Checkpoint(said.log, said.size, bytes.fromhex(said.root)))
 
     def archive(self, path: Path) -> None:
         """A zip: a proof bundle if it has a manifest, else a trail."""
@@ -155,6 +172,8 @@ class Verifier:
             words = ("Bằng chứng nối checkpoint đọc được", "Consistency proofs can be read")
             steps = self.report.run(where, words, lambda: folder.steps(files)) or {}
             self.steps.update({(head.origin, old): (head.size, path) for old, path in steps.items()})
+            if not (files / "events.jsonl").exists():
+                return  # a newer checkpoint with the proof that it extends a kept one
         filtered = (files / "proofs").exists()
         streams = Streams(head.origin, self.removals, filtered)
         work = self._extract if filtered else self._range

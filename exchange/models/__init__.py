@@ -1,6 +1,7 @@
 """The hub's rows."""
 
 from exchange.models.allowance import Allowance
+from exchange.models.anchor import Anchor, AnchorKind, WitnessedLog
 from exchange.models.circuit import Circuit
 from exchange.models.counter import Direction, Measure, StatisticsDay, StatisticsDelta
 from exchange.models.delivery import (
@@ -42,6 +43,8 @@ from exchange.models.redaction import Redacted, RedactionOrder
 
 __all__ = [
     "Allowance",
+    "Anchor",
+    "AnchorKind",
     "Answer",
     "AttachedFile",
     "Attempt",
@@ -84,4 +87,5 @@ __all__ = [
     "StatisticsDelta",
     "StoredReceipt",
     "Tile",
+    "WitnessedLog",
 ]

@@ -11,13 +11,13 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 Rule = tuple[str, str, str, str]  # table, name, when it fires, the condition under which it refuses
 STATE = ("state", "answer", "request", "request_state")
 _INSERT_ONLY = (
-    "exchange_redacted", "exchange_event", "exchange_eventbody", "exchange_pending", "exchange_logentry",
-    "exchange_checkpoint", "exchange_sealheader", "exchange_storedreceipt",
+    "exchange_anchor", "exchange_checkpoint", "exchange_event", "exchange_eventbody", "exchange_logentry",
+    "exchange_pending", "exchange_redacted", "exchange_sealheader", "exchange_storedreceipt",
 )  # fmt: skip
 _NEVER_DELETED = (
-    "exchange_redacted", "exchange_redactionorder", "exchange_event", "exchange_package", "exchange_delivery",
-    "exchange_log", "exchange_logentry", "exchange_tile", "exchange_checkpoint", "exchange_sealheader",
-    "exchange_storedreceipt",
+    "exchange_anchor", "exchange_checkpoint", "exchange_delivery", "exchange_event", "exchange_log",
+    "exchange_logentry", "exchange_package", "exchange_redacted", "exchange_redactionorder",
+    "exchange_sealheader", "exchange_storedreceipt", "exchange_tile", "exchange_witnessedlog",
 )  # fmt: skip
 _TABLE = re.compile(r"exchange_[a-z]+")
 _TILE_HASHES = 256  # in a full tile
@@ -88,6 +88,7 @@ def _rules() -> list[Rule]:
         ("exchange_redacted", "redacted_by_redaction", "INSERT", f"NOT EXISTS ({_redaction()})"),
         ("exchange_redactionorder", "redactionorder_decided_once", "UPDATE", "OLD.decided_at IS NOT NULL"),
         ("exchange_tile", "tile_only_grows", "UPDATE", _tile_changed()),
+        ("exchange_witnessedlog", "witnessedlog_only_grows", "UPDATE", "NEW.size < OLD.size"),
         ("exchange_log", "log_only_grows", "UPDATE", f"NEW.size < OLD.size OR {_moved(_LOG_FIXED)}"),
         *((table, f"{_short(table)}_never_changed", "UPDATE", "TRUE") for table in _INSERT_ONLY),
         *((table, f"{_short(table)}_never_deleted", "DELETE", "TRUE") for table in _NEVER_DELETED),

@@ -150,3 +150,93 @@ def run_verifier(folder: Path, receipt: dict[str, Any]) -> int:
     file = folder / "receipt.json"
     file.write_text(json.dumps(receipt, ensure_ascii=False))
     return verify.main([str(file), "--log-key", current().key, "--seal", str(folder / "seal.pem")])
+
+
+# --- clients that remember ------------------------------------------------------------------------------
+
+
+def look_again(client: Client, folder: Path) -> int:
+    """The worked example of docs/audit-log.md: fetch, demand the proof, verify, and keep the newer head."""
+    kept, newer = folder / "kept", folder / "newer"
+    newer.mkdir(exist_ok=True)
+    (newer / "checkpoint").write_bytes(client.get("/api/v1/log/checkpoint").content)
+    sizes = [file.read_text().split("\n")[1] for file in (kept, newer / "checkpoint")]
+    answer = client.get("/api/v1/log/consistency", {"old": sizes[0], "size": sizes[1]})
+    (newer / "consistency").write_bytes(answer.content)
+    code = verify.main([str(kept), str(newer), "--log-key", (folder / "key").read_text()])
+    if code == 0:
+        kept.write_bytes((newer / "checkpoint").read_bytes())
+    return code
+
+
+def test_a_client_that_keeps_its_last_checkpoint_sees_that_the_log_only_grew(
+    hub: World, client: Client, tmp_path: Path
+) -> None:
+    hub.send("H29", "H29.5")
+    sealing.seal(NOW)
+    (tmp_path / "kept").write_bytes(client.get("/api/v1/log/checkpoint").content)
+    (tmp_path / "key").write_text(current().key)
+    for _ in range(3):
+        hub.send("H29", "H29.5")
+        sealing.seal(NOW)
+        assert look_again(client, tmp_path) == 0
+    assert look_again(client, tmp_path) == 0
+    other = checkpoint.Checkpoint(current().origin, 5, b"\1" * 32)
+    (tmp_path / "kept").write_bytes(checkpoint.sign(other, keys.log_key(NOW)))
+    assert look_again(client, tmp_path) == 1
+
+
+def test_a_proof_of_consistency_is_only_of_what_is_signed(hub: World, client: Client) -> None:
+    hub.send("H29", "H29.5")
+    sealing.seal(NOW)
+    size = current().size
+    of_it = f"/api/v1/logs/{current().pk}/consistency"
+    assert client.get(of_it, {"old": 1, "size": size}).content.startswith(b"1 ")
+    for old, new in ((2, 1), (0, size + 1)):
+        assert (
+            code_of(client.get("/api/v1/log/consistency", {"old": old, "size": new})) == "request.not-found"
+        )
+    assert code_of(client.get("/api/v1/log/consistency", {"old": "x"})) == "request.invalid"
+
+
+def test_the_hub_states_how_many_events_a_stream_has(hub: World, sender: Caller, tmp_path: Path) -> None:
+    root = Authority.create("Seal Root", key="ec", not_before=NOW - timedelta(days=9))
+    seal = root.issue("Hub seal", key="ec", not_before=NOW - timedelta(days=9))
+    keys.add_seal(NOW - timedelta(days=8), private_pem(seal.key) + pem(seal.chain))
+    (tmp_path / "seal.pem").write_bytes(pem([root.certificate]))
+    made = hub.send("H29", "H29.5")
+    assert code_of(sender.get(f"/packages/{made.package.id}/statements")) == "request.not-found"
+    sealing.seal(NOW)
+    items = sender.get(f"/packages/{made.package.id}/statements").json()["items"]
+    said = [json.loads(item["statement"]) for item in items]
+    assert {item["stream"]: item["events"] for item in said} == {
+        str(made.package.id): 1,
+        str(made.deliveries[0].id): 1,
+    }
+    [first] = [item for item in said if item["stream"] == str(made.package.id)]
+    assert first["head"] == leaf_hash(made.receipt.raw).hex()
+    head = checkpoint.verify(sender.client.get("/api/v1/log/checkpoint").content, [log_key()]).checkpoint
+    assert (first["log"], first["size"], first["root"]) == (head.origin, head.size, head.root.hex())
+    arguments = [
+        str(tmp_path / "said.json"),
+        "--seal",
+        str(tmp_path / "seal.pem"),
+        "--log-key",
+        current().key,
+    ]
+    (tmp_path / "said.json").write_text(json.dumps(items[0]))
+    assert verify.main(arguments) == 0
+    (tmp_path / "said.json").write_text(json.dumps(items[0]).replace('\\"events\\":1', '\\"events\\":0'))
+    assert verify.main(arguments) == 1
+
+
+def test_a_statement_on_another_history_of_the_log_is_noticed(
+    hub: World, sender: Caller, tmp_path: Path
+) -> None:
+    made = hub.send("H29", "H29.5")
+    sealing.seal(NOW)
+    [item, _] = sender.get(f"/packages/{made.package.id}/statements").json()["items"]
+    (tmp_path / "said.json").write_text(json.dumps(item))
+    other = checkpoint.Checkpoint(current().origin, current().size, b"\1" * 32)
+    (tmp_path / "head").write_bytes(checkpoint.sign(other, keys.log_key(NOW)))
+    assert verify.main([str(tmp_path / "said.json"), str(tmp_path / "head"), "--log-key", current().key]) == 1

@@ -18,7 +18,7 @@ from django.db.migrations.recorder import MigrationRecorder
 from django.utils import timezone
 
 from agencies.models import Certificate, RevocationList
-from exchange import facts, mode
+from exchange import anchors, facts, mode
 from exchange.celery import HOUSEKEEPING, LANES
 from exchange.doctor import database, faults, machine, processes
 from exchange.models import Fact, LogCheck
@@ -229,6 +229,11 @@ def _maintenance(patch: Patch, settings: Any, hub: World, path: Path) -> None:
     mode.switch(mode.Mode.MAINTENANCE, seconds=60, by="test", at=datetime.now(UTC))
 
 
+def _silent_witness(monkeypatch: Patch, settings: Any, hub: World, folder: Path) -> None:
+    monkeypatch.setattr(anchors, "PATIENCE", timedelta(days=-1))
+    settings.ENVIRONMENT = replace(settings.ENVIRONMENT, tsa_url="http://127.0.0.1:9/")
+
+
 def _broken_log(patch: Patch, settings: Any, hub: World, path: Path) -> None:
     LogCheck.objects.create(
         at=timezone.now(), full=True, held=False, findings=[{"check": "root", "where": "x", "detail": ""}]
@@ -267,6 +272,7 @@ MADE: dict[str, Make] = {
     "backup.old": _no_backup,
     "mode.on": _maintenance,
     "log.findings": _broken_log,
+    "anchor.late": _silent_witness,
 }
 OF_POSTGRESQL = ("database.old", "database.encoding", "database.clock")
 
