@@ -4,6 +4,7 @@ The authorities are PEM or DER files in one directory: self-signed ones are root
 Revocation lists come from the registry. No connection is ever opened here.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
@@ -11,12 +12,22 @@ from pathlib import Path
 from uuid import UUID
 
 from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding
 
 from agencies import certificates
 from agencies.certificates import CertificateProblem, Evidence
-from agencies.models import RevocationList
+from agencies.models import RevocationAnswer, RevocationList
+from agencies.revocation import Answer, crl_addresses, ocsp_addresses, question
 
-__all__ = ["CertificateProblem", "Evidence", "TrustStore", "check_certificate", "trust_store"]
+__all__ = [
+    "CertificateProblem",
+    "Evidence",
+    "TrustStore",
+    "check_certificate",
+    "intermediates",
+    "sources",
+    "trust_store",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +36,17 @@ class TrustStore:
 
     roots: tuple[x509.Certificate, ...]
     intermediates: tuple[x509.Certificate, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Who issued a certificate (both DER), and where to ask whether it is revoked: lists, else responders."""
+
+    certificate: bytes
+    issuer: bytes
+    crls: tuple[str, ...]
+    responders: tuple[str, ...]
+    question: bytes
 
 
 def trust_store(directory: Path | None) -> TrustStore:
@@ -63,7 +85,35 @@ def check_certificate(der: bytes, *, now: datetime, trust_dir: Path | None) -> E
         roots=store.roots,
         intermediates=store.intermediates,
         crls=_revocation_lists(_newest()),
+        answer_of=_answer_of,
     )
+
+
+def _answer_of(fingerprint: str) -> Answer | None:
+    columns = ("fingerprint", "revoked_at", "reason", "this_update", "next_update")
+    row = RevocationAnswer.objects.filter(pk=fingerprint).values_list(*columns).first()
+    return Answer(*row) if row else None
+
+
+def intermediates(trust_dir: Path | None) -> list[bytes]:
+    """The authorities below the roots, DER: they can be revoked too."""
+    return [item.public_bytes(Encoding.DER) for item in trust_store(trust_dir).intermediates]
+
+
+def sources(der: bytes, trust_dir: Path | None) -> Iterator[Source]:
+    """Where to ask about the certificate `der` and the authorities above it."""
+    store = trust_store(trust_dir)
+    certificate = certificates.load(der)[0]
+    for issuer in (*store.roots, *store.intermediates):
+        if certificate == issuer or not certificates.issued(issuer, certificate):
+            continue
+        yield Source(
+            certificate=certificate.public_bytes(Encoding.DER),
+            issuer=issuer.public_bytes(Encoding.DER),
+            crls=tuple(crl_addresses(certificate)),
+            responders=tuple(ocsp_addresses(certificate)),
+            question=question(certificate, issuer),
+        )
 
 
 Version = tuple[tuple[UUID, datetime], ...]

@@ -8,7 +8,7 @@ processed; a critical one is therefore refused as unknown.
 """
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import pairwise
@@ -20,7 +20,11 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509.oid import ExtensionOID
 
+from agencies.revocation import Answer, crl_addresses, ocsp_addresses
+
 Fact = str | int
+Answers = Callable[[str], Answer | None]
+"""What a responder said of the certificate with this fingerprint."""
 _Extension = TypeVar("_Extension", bound=x509.ExtensionType)
 
 MIN_RSA_BITS = 2048
@@ -74,8 +78,9 @@ class Description:
 class Evidence:
     """What a decision rested on: `chain` holds SHA-256 fingerprints from the leaf to the root.
 
-    The CRL facts are those of the leaf's issuer. `stale`: a list that was used is past its next update.
-    `no_crl`: some certificate of the chain (the root aside) had no usable list.
+    `kind` is "crl", "ocsp" or "" for what the leaf was checked against, and the facts after it are those of
+    that list or answer. `stale`: a list or answer that was used is past its next update. `no_crl`: some
+    certificate of the chain (the root aside) had neither; `unknown`: one of them names where to ask.
     """
 
     chain: tuple[str, ...]
@@ -84,6 +89,8 @@ class Evidence:
     next_update: datetime | None
     stale: bool
     no_crl: bool
+    kind: str = ""
+    unknown: bool = False
 
 
 def load(pem_or_der: bytes) -> list[x509.Certificate]:
@@ -128,10 +135,12 @@ def check(
     roots: Sequence[x509.Certificate],
     intermediates: Sequence[x509.Certificate],
     crls: Sequence[x509.CertificateRevocationList],
+    answer_of: Answers = lambda fingerprint: None,
 ) -> Evidence:
     """Accept the signing certificate `leaf` at the moment of signing `at` and at `now` (aware), or raise.
 
-    Any chain that leads to one of `roots` and passes will do. A list past its next update is used and marked.
+    Any chain that leads to one of `roots` and passes will do. Where there is no list, the OCSP answer (by
+    fingerprint) counts. A list or answer past its next update is used and marked.
     Raises CertificateProblem.
     """
     _check_dates(leaf, at, now)
@@ -139,7 +148,7 @@ def check(
     problems: list[CertificateProblem] = []
     for path in _paths((leaf,), roots, intermediates):
         try:
-            return _check_path(path, at=at, now=now, crls=crls)
+            return _check_path(path, at=at, now=now, crls=crls, answer_of=answer_of)
         except CertificateProblem as problem:
             problems.append(problem)
     if problems:
@@ -210,11 +219,12 @@ def _paths(
     if len(path) == _MAX_PATH:
         return
     for issuer in (*roots, *intermediates):
-        if issuer not in path and _issued(issuer, last):
+        if issuer not in path and issued(issuer, last):
             yield from _paths((*path, issuer), roots, intermediates)
 
 
-def _issued(issuer: x509.Certificate, certificate: x509.Certificate) -> bool:
+def issued(issuer: x509.Certificate, certificate: x509.Certificate) -> bool:
+    """Whether `issuer` signed `certificate`, by name and signature."""
     if issuer.subject != certificate.issuer:
         return False
     try:
@@ -230,22 +240,58 @@ def _check_path(
     at: datetime,
     now: datetime,
     crls: Sequence[x509.CertificateRevocationList],
+    answer_of: Answers,
 ) -> Evidence:
     for below, issuer in enumerate(path[1:]):
         _check_issuer(issuer, below, at, now)
     for certificate in path[1:-1]:
         _check_issued_with(certificate)
     used = [_check_revocation(c, issuer, now, crls) for c, issuer in pairwise(path)]
-    lists = [crl for crl in used if crl is not None]
-    own = used[0] if used else None
+    proofs = [
+        _answered(c, answer_of, now)
+        if crl is None
+        else _Proof("crl", crl.last_update_utc, crl.next_update_utc, crl)
+        for c, crl in zip(path, used, strict=False)
+    ]
+    silent = [c for c, proof in zip(path, proofs, strict=False) if proof is None]
+    own = proofs[0] if proofs else None
     return Evidence(
         chain=tuple(fingerprint(c) for c in path),
-        crl_number=None if own is None else _crl_number(own),
-        this_update=None if own is None else own.last_update_utc,
-        next_update=None if own is None else own.next_update_utc,
-        stale=any(crl.next_update_utc is None or crl.next_update_utc < now for crl in lists),
-        no_crl=len(lists) < len(used),
+        crl_number=_crl_number(own.crl) if own and own.crl is not None else None,
+        this_update=own.this_update if own else None,
+        next_update=own.next_update if own else None,
+        stale=any(proof is not None and _is_stale(proof.next_update, now) for proof in proofs),
+        no_crl=bool(silent),
+        kind=own.kind if own else "",
+        unknown=any(crl_addresses(c) or ocsp_addresses(c) for c in silent),
     )
+
+
+@dataclass(frozen=True, slots=True)
+class _Proof:
+    kind: str
+    this_update: datetime
+    next_update: datetime | None
+    crl: x509.CertificateRevocationList | None = None
+
+
+def _is_stale(next_update: datetime | None, now: datetime) -> bool:
+    return next_update is None or next_update < now
+
+
+def _answered(certificate: x509.Certificate, answer_of: Answers, now: datetime) -> _Proof | None:
+    answer = answer_of(fingerprint(certificate))
+    if answer is None:
+        return None
+    if answer.revoked_at is not None and answer.revoked_at <= now:
+        raise _revoked(certificate, answer.revoked_at, answer.reason)
+    return _Proof("ocsp", answer.this_update, answer.next_update)
+
+
+def _revoked(certificate: x509.Certificate, since: datetime, reason: str) -> CertificateProblem:
+    if _is_ca(certificate):
+        return _untrusted(certificate, f"the authority is revoked since {since.isoformat()}")
+    return CertificateProblem("revoked", revoked_at=since.isoformat(), reason=reason)
 
 
 def _check_issuer(issuer: x509.Certificate, below: int, at: datetime, now: datetime) -> None:
@@ -284,9 +330,7 @@ def _check_revocation(
     reason, since = _reason(entry), _revoked_at(entry)
     if reason is x509.ReasonFlags.remove_from_crl or since > now:
         return newest
-    if _is_ca(certificate):
-        raise _untrusted(certificate, f"the authority is revoked since {since.isoformat()}")
-    raise CertificateProblem("revoked", revoked_at=since.isoformat(), reason=reason.value)
+    raise _revoked(certificate, since, reason.value)
 
 
 def _usable(

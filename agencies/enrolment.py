@@ -37,7 +37,7 @@ from agencies.connections import (
 from agencies.errors import EnrolmentError
 from agencies.models import Agency, Alias, DuplicatePolicy, Membership, SignaturePolicy
 from agencies.search import fold
-from agencies.trust import add_certificate, revoke_certificate, store_crl
+from agencies.trust import add_certificate, revoke_certificate, store_answer, store_crl
 
 __all__ = [
     "AgencyFacts",
@@ -66,6 +66,7 @@ __all__ = [
     "revoke_credential",
     "rotate_credential",
     "saw_system",
+    "store_answer",
     "store_crl",
     "suspend_agency",
     "suspend_system",

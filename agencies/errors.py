@@ -114,6 +114,10 @@ TEXTS: dict[str, tuple[str, str]] = {
         "Danh sách thu hồi không do «{issuer}» ký.",
         "The revocation list is not signed by {issuer}.",
     ),
+    "ocsp.unusable": (
+        "Câu trả lời OCSP không dùng được: {why}.",
+        "The OCSP answer cannot be used: {why}.",
+    ),
     "crl.partial": (
         "Danh sách thu hồi chỉ chứa phần thay đổi; cần danh sách đầy đủ.",
         "The revocation list holds changes only; a complete list is needed.",

@@ -341,6 +341,25 @@ class RevocationList(models.Model):
         return self.issuer
 
 
+class RevocationAnswer(models.Model):
+    """The newest answer of an OCSP responder (RFC 6960) about one certificate."""
+
+    fingerprint = models.CharField(_("dấu vân tay SHA-256"), max_length=64, primary_key=True)
+    der = BytesField(_("câu trả lời (DER)"))
+    revoked_at = models.DateTimeField(_("bị thu hồi lúc"), null=True, blank=True)
+    reason = models.CharField(_("lý do thu hồi"), max_length=40, blank=True, default="")
+    this_update = models.DateTimeField(_("trả lời lúc"))
+    next_update = models.DateTimeField(_("trả lời tiếp lúc"), null=True, blank=True)
+    stored_at = models.DateTimeField(_("lưu lúc"), default=timezone.now, editable=False)
+
+    class Meta:
+        verbose_name = _("câu trả lời về thu hồi")
+        verbose_name_plural = _("câu trả lời về thu hồi")
+
+    def __str__(self) -> str:
+        return f"{self.fingerprint[:16]}…"
+
+
 class Membership(models.Model):
     """A user works for an agency, and sees that agency's documents."""
 

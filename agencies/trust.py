@@ -8,9 +8,9 @@ from datetime import datetime
 from django.db import transaction
 from django.utils import timezone
 
-from agencies import certificates
+from agencies import certificates, revocation
 from agencies.errors import EnrolmentError
-from agencies.models import Agency, Certificate, RevocationList
+from agencies.models import Agency, Certificate, RevocationAnswer, RevocationList
 
 _PEM_BODY = re.compile(rb"-----BEGIN [^-]+-----(.*?)-----END ", re.DOTALL)
 _ISSUING_DISTRIBUTION_POINT = "2.5.29.28"
@@ -96,6 +96,36 @@ def store_crl(crl: bytes, issuer: bytes, *, at: datetime | None = None) -> Revoc
             stored_at=at or timezone.now(),
         )
     )
+
+
+@transaction.atomic
+def store_answer(
+    answer: bytes, certificate: bytes, issuer: bytes, *, at: datetime
+) -> tuple[RevocationAnswer, bool]:
+    """Keep what an OCSP responder said of `certificate` (DER), and whether it says something new.
+
+    An older answer than the stored one changes nothing. Raises EnrolmentError(ocsp.unusable).
+    """
+    try:
+        [about], [authority] = certificates.load(certificate), certificates.load(issuer)
+        said = revocation.read_answer(answer, about, authority, at)
+    except (ValueError, TypeError) as error:
+        raise EnrolmentError("ocsp.unusable", why=error) from error
+    rows = RevocationAnswer.objects.select_for_update()
+    stored = rows.filter(pk=said.fingerprint).first()
+    if stored is not None and stored.this_update >= said.this_update:
+        return stored, False
+    fresh = RevocationAnswer(
+        fingerprint=said.fingerprint,
+        der=answer,
+        revoked_at=said.revoked_at,
+        reason=said.reason if said.revoked_at else "",
+        this_update=said.this_update,
+        next_update=said.next_update,
+        stored_at=at,
+    )
+    fresh.save(force_insert=stored is None, force_update=stored is not None)
+    return fresh, stored is None or stored.revoked_at != fresh.revoked_at
 
 
 def _keep_newest(fresh: RevocationList) -> RevocationList:

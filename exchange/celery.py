@@ -109,6 +109,17 @@ app.conf.update(
             "schedule": crontab(hour=2, minute=30),
             "options": {"expires": 3600},
         },
+        **(
+            {
+                "refresh_revocation": {
+                    "task": "exchange.tasks.refresh_revocation",
+                    "schedule": 300,
+                    "options": {"expires": 300},
+                }
+            }
+            if environment.revocation_minutes
+            else {}
+        ),
         "check_log": {
             "task": "exchange.tasks.check_log",
             "schedule": 60,

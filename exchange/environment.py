@@ -25,6 +25,12 @@ def _words(text: str) -> tuple[str, ...]:
     return tuple(word for word in text.replace(",", " ").split() if word)
 
 
+def _policy(text: str) -> str:
+    if text not in ("accept-and-mark", "refuse"):
+        raise ValueError(text)
+    return text
+
+
 def _networks(text: str) -> tuple[str, ...]:
     return tuple(str(ip_network(word)) for word in _words(text))
 
@@ -100,6 +106,14 @@ class Environment:
     large_at_once: int = _setting(2, "Such packages one web process reads and examines at once", int)
     examine_seconds: int = _setting(30, "Processor time that examining one of them may take, in seconds", int)
     examine_megabytes: int = _setting(1536, "Memory that it may take, in MB", int)
+    revocation_minutes: int = _setting(
+        60, "How often the authorities are asked what they revoked, in minutes; 0: never", int
+    )
+    stale_revocation: str = _setting(
+        "accept-and-mark",
+        "When that is not known or past its next update: accept-and-mark or refuse",
+        _policy,
+    )
     token_seconds: int = _setting(3600, "Life of an access token, in seconds", int)
     push_networks: tuple[str, ...] = _setting(
         (), "Private networks (CIDR) that push may reach, plain http allowed there", _words

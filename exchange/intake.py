@@ -6,7 +6,7 @@ The order of the steps is that of docs/security.md; each line of `_check` is one
 from dataclasses import dataclass, field
 from datetime import datetime
 from hashlib import sha256
-from typing import Self
+from typing import Any, Self
 
 import structlog
 from django.conf import settings
@@ -359,7 +359,10 @@ def _write(checked: Checked, about: Delivery | None = None) -> Written:
     routing.hold(made.deliveries)
     package.search_text = package.searched([checked.sender, *(item.recipient for item in made.deliveries)])
     named = tuple(str(item.id) for item in made.deliveries)
-    entry = log.Entry(row=package, event="SubmissionAcceptance", package=package, facts={"deliveries": named})
+    facts: dict[str, Any] = {"deliveries": named}
+    if package.signature_evidence:
+        facts["digest"] = sha256(package.signature_evidence.encode()).hexdigest()
+    entry = log.Entry(row=package, event="SubmissionAcceptance", package=package, facts=facts)
     consigned = [log.Entry(row=item, event="ContentConsignment", package=package) for item in made.deliveries]
     taken, *_ = log.append([entry, *consigned], at=arrival.now, actor=arrival.actor)
     package.save(force_insert=True)
@@ -397,6 +400,7 @@ def _package(checked: Checked) -> Package:
         signature_problem=verdict.problem,
         signer_fingerprint=verdict.fingerprint,
         signer=verdict.signer[:500],
+        signature_evidence=verdict.evidence,
         signed_by=content.signer.full_name[:200] if content.signer else "",
         copies=content.other.copies,
         accepted_at=checked.arrival.now,

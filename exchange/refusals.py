@@ -248,6 +248,15 @@ _ENTRIES = (
         "The signing certificate was revoked at {revoked_at}. Use another one.",
     ),
     Reason(
+        "certificate.revocation-unknown",
+        422,
+        "22",
+        "Chưa biết chứng thư có bị thu hồi không",
+        "Not known whether the certificate is revoked",
+        "Trục chưa có dữ liệu thu hồi còn hạn cho chứng thư ký, nên không nhận theo chính sách của trục. Hãy gửi lại sau; nếu vẫn bị từ chối, hãy báo quản trị trục.",
+        "The hub has no current revocation data for the signing certificate, and its policy is then to refuse. Send again later; if it is still refused, tell the hub's operator.",
+    ),
+    Reason(
         "certificate.untrusted",
         422,
         "22",

@@ -404,6 +404,14 @@ def store_crl(crl: bytes, issuer: bytes, *, by: Change) -> bool:
     return True
 
 
+@transaction.atomic
+def store_answer(answer: bytes, certificate: bytes, issuer: bytes, *, by: Change) -> None:
+    """Keep what an OCSP responder said of a certificate; an event only when that is something new."""
+    stored, news = enrolment.store_answer(answer, certificate, issuer, at=by.at)
+    if news:
+        by.note(DIRECTORY_STREAM, "ocsp.stored", digest=sha256(bytes(stored.der)).hexdigest())
+
+
 def new_webhook_secret() -> str:
     """A random key in the form of Standard Webhooks."""
     return f"whsec_{b64encode(secrets.token_bytes(32)).decode()}"

@@ -14,6 +14,7 @@ from exchange import (
     pushing,
     registry,
     retention,
+    revocation,
     statistics,
     uplink,
     wake,
@@ -74,6 +75,12 @@ def check_log() -> None:
 def beat(lane: str) -> None:
     """Say that this lane is served: the scheduler, the broker, a worker and the database do their part."""
     facts.beat(f"process.worker.{lane}")
+
+
+@app.task(name="exchange.tasks.refresh_revocation")
+def refresh_revocation() -> None:
+    """Ask the authorities what they revoked, where that was not done lately."""
+    revocation.refresh(datetime.now(UTC))
 
 
 @app.task(name="exchange.tasks.apply_retention")

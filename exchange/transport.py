@@ -44,6 +44,8 @@ MISSING = "the bytes are missing in the vault"
 LINGER_SECONDS = 0.05
 CONNECT_SECONDS = 5
 ASK_SECONDS = 300
+FETCH_SECONDS = 60
+FETCH_LIMIT = 32 * 1024 * 1024
 RETRY_AFTER_LIMIT = timedelta(days=1)
 
 # IANA's registries of special addresses, as far as Python's `is_global` lets them through: translation and
@@ -286,6 +288,47 @@ async def _submit(url: str, body: bytes, content_type: str) -> Submitted:
             return Submitted(response.status, await _body(response))
     except (aiohttp.ClientError, ValueError) as error:
         raise OSError(f"{url}: {type(error).__name__}: {error}") from error
+
+
+class Unfetched(Exception):
+    """Nothing usable came from an address, and why."""
+
+
+def fetch(url: str, question: bytes | None = None) -> bytes:
+    """The body behind `url`: GET, or POST of an OCSP request. Raises Unfetched.
+
+    The guard of addresses is the same as for pushes, but plain http may go to public addresses: what is
+    fetched here is signed. At most FETCH_LIMIT bytes within FETCH_SECONDS, no redirects.
+    """
+    try:
+        return asyncio.run(asyncio.wait_for(_fetch(url, question), FETCH_SECONDS))
+    except TimeoutError as error:
+        raise Unfetched(f"no answer within {FETCH_SECONDS} s") from error
+    except (aiohttp.ClientError, OSError, ValueError) as error:
+        raise Unfetched(f"{type(error).__name__}: {error}") from error
+
+
+async def _fetch(url: str, question: bytes | None) -> bytes:
+    if urlsplit(url).scheme not in ("http", "https"):
+        raise Unfetched("neither http nor https")
+    method, headers = (
+        ("GET", {}) if question is None else ("POST", {"Content-Type": "application/ocsp-request"})
+    )
+    headers["Accept-Encoding"] = "identity"  # a limit on what is sent is one on what is kept
+    async with (
+        _session(plain=False) as session,
+        session.request(method, url, data=question, headers=headers, allow_redirects=False) as response,
+    ):
+        if response.status != 200:
+            raise Unfetched(f"HTTP {response.status}")
+        if response.headers.get("Content-Encoding", "identity").lower() != "identity":
+            raise Unfetched("a compressed answer that was not asked for")
+        body = bytearray()
+        async for chunk in response.content.iter_chunked(1 << 16):
+            body += chunk
+            if len(body) > FETCH_LIMIT:
+                raise Unfetched(f"more than {FETCH_LIMIT} bytes")
+        return bytes(body)
 
 
 @asynccontextmanager

@@ -1,5 +1,6 @@
 """Is the signature of a package good for its sender? Policy, signature, certificate, chain (steps 5–7)."""
 
+import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
@@ -19,12 +20,19 @@ _STALE = Note(
     "The revocation list against which the signing certificate was checked is past its next update.",
 )
 
+_UNKNOWN = Note(
+    "certificate.revocation-unknown",
+    "Chưa có dữ liệu thu hồi nào cho chứng thư ký hoặc cơ quan cấp nó.",
+    "Nothing is stored yet that tells whether the signing certificate or its authority is revoked.",
+)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Verdict:
     """What is known of a package's signature.
 
-    `problem` is the code of the refusal that policy `report` recorded instead of raising.
+    `problem` is the code of the refusal that policy `report` recorded instead of raising. `evidence`: what a
+    good verdict rested on, as JSON; its digest enters the event of acceptance, and so the receipt.
     """
 
     state: SignatureState
@@ -32,6 +40,7 @@ class Verdict:
     fingerprint: str = ""
     signer: str = ""
     notes: tuple[Note, ...] = ()
+    evidence: str = ""
 
 
 def terms(sender: Agency, system: System, registered: Iterable[Certificate]) -> Terms:
@@ -51,12 +60,29 @@ def vouch(certificate: Certificate, now: datetime) -> Verdict:
     if certificate.revoked_at is not None and certificate.revoked_at <= now:
         raise Refused("certificate.revoked", revoked_at=certificate.revoked_at.isoformat())
     evidence = _check_chain(bytes(certificate.der), now)
+    if (evidence.stale or evidence.unknown) and settings.ENVIRONMENT.stale_revocation == "refuse":
+        raise Refused("certificate.revocation-unknown")
     return Verdict(
         state=SignatureState.VALID,
         fingerprint=certificate.fingerprint,
         signer=certificate.subject,
-        notes=(_STALE,) if evidence.stale else (),
+        notes=(*([_STALE] if evidence.stale else []), *([_UNKNOWN] if evidence.unknown else [])),
+        evidence=_told(certificate, evidence),
     )
+
+
+def _told(certificate: Certificate, evidence: authorities.Evidence) -> str:
+    """Chain and revocation data as one canonical JSON text: the same evidence gives the same bytes."""
+    facts = {
+        "certificate": certificate.fingerprint,
+        "chain": list(evidence.chain),
+        "revocation": evidence.kind or "none",
+        "crl_number": evidence.crl_number,
+        "this_update": evidence.this_update and evidence.this_update.isoformat(),
+        "next_update": evidence.next_update and evidence.next_update.isoformat(),
+        "stale": evidence.stale,
+    }
+    return json.dumps(facts, sort_keys=True, separators=(",", ":"))
 
 
 def unsigned(problem: str) -> Verdict:

@@ -117,6 +117,10 @@ class SignatureSerializer(serializers.Serializer[Package]):
     problem = serializers.CharField(
         source="signature_problem", help_text="The code of what is wrong, or empty"
     )
+    evidence = serializers.CharField(
+        source="signature_evidence",
+        help_text="What a valid verdict rested on, JSON; its SHA-256 stands in the event of acceptance",
+    )
 
 
 class PackageSerializer(serializers.Serializer[Package]):

@@ -105,6 +105,11 @@ _ALL = (
         "crl.overdue", False, "Danh sách thu hồi đã quá hạn", "A revocation list is overdue",
         "Lấy danh sách mới của CA rồi chạy manage.py add_crl.", "Get the authority's new list and run manage.py add_crl.",
     ),
+    Fault(
+        "crl.unfetched", False, "Không lấy được dữ liệu thu hồi", "Revocation data cannot be fetched",
+        "Kiểm tra đường mạng tới địa chỉ được nêu; địa chỉ nội bộ phải có trong HUB_PUSH_NETWORKS.",
+        "Check the network to the address named; an internal one must be in HUB_PUSH_NETWORKS.",
+    ),
     # --- what the hub stands on ---------------------------------------------------------------------------
     Fault(
         "database.down", True, "Không kết nối được cơ sở dữ liệu", "The database cannot be reached",

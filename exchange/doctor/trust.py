@@ -6,8 +6,7 @@ from datetime import UTC, datetime, timedelta
 from django.conf import settings
 
 from agencies import authorities
-from agencies.models import RevocationList
-from exchange import keys
+from exchange import keys, revocation
 from exchange.doctor.faults import Finding
 from exchange.gauges import expiries
 
@@ -23,8 +22,10 @@ def look() -> Iterator[Finding]:
         if until - now < SOON:
             code = "certificate.expired" if until <= now else "certificate.expiring"
             yield Finding(code, f"{kind}: {until:%F}")
-    for row in RevocationList.objects.filter(next_update__lt=now):
-        yield Finding("crl.overdue", f"{row.issuer}: {row.next_update:%F %T}Z")
+    for issuer, due in revocation.overdue(now):
+        yield Finding("crl.overdue", f"{issuer}: {due:%F %T}Z")
+    for address, problem in revocation.problems():
+        yield Finding("crl.unfetched", f"{address}: {problem}")
 
 
 def own_keys(now: datetime) -> Iterator[Finding]:

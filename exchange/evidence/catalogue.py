@@ -72,7 +72,7 @@ _TYPES = (
         "Trục đã kiểm tra, lưu bền vững gói tin và lập đủ các lượt gửi nêu tên.",
         "The hub checked the package, stored it durably and made every delivery that it names.",
         f"{_PACKAGE} deliveries",
-        _DOC,
+        f"{_DOC} digest",
     ),
     EventType(
         "SubmissionRejection",

@@ -26,7 +26,7 @@ _PACKAGE_FIXED = (
     "sha256", "size", "kind", "business_type", "status_code", "sender_id", "sender_code", "system_id",
     "document_id", "number", "notation", "promulgated_on", "subject", "about_id", "signature_state",
     "accepted_at", "signer", "signer_fingerprint", "signature_problem", "priority", "due_on", "type_name",
-    "code_folded", "signed_by", "copies",
+    "code_folded", "signed_by", "copies", "signature_evidence",
 )  # fmt: skip
 _DELIVERY_FIXED = ("package_id", "recipient_id", "recipient_code")
 

@@ -92,6 +92,7 @@ class Package(models.Model):
     signature_problem = models.CharField(_("lỗi chữ ký"), max_length=40, blank=True)
     signer_fingerprint = models.CharField(_("dấu vân tay chứng thư"), max_length=64, blank=True)
     signer = models.CharField(_("người ký số"), max_length=500, blank=True)
+    signature_evidence = models.TextField(_("căn cứ kiểm tra chữ ký"), blank=True, default="", db_default="")
     signed_by = models.CharField(_("người ký"), max_length=200, blank=True, default="", db_default="")
     copies = models.PositiveIntegerField(_("số lượng bản"), null=True, blank=True)
     accepted_at = models.DateTimeField(_("trục nhận lúc"))

@@ -171,6 +171,10 @@ def _late_crl(patch: Patch, settings: Any, hub: World, path: Path) -> None:
     )  # fmt: skip
 
 
+def _silent_authority(patch: Patch, settings: Any, hub: World, path: Path) -> None:
+    facts.say("revocation.x", timezone.now(), address="http://ca.example.test/crl", problem="HTTP 404")
+
+
 def _no_database(patch: Patch, settings: Any, hub: World, path: Path) -> None:
     _answers(patch, "SELECT 1", _refuse)
 
@@ -257,6 +261,7 @@ MADE: dict[str, Make] = {
     "trust.empty": _empty_trust,
     "trust.unreadable": _garbage_in_trust,
     "crl.overdue": _late_crl,
+    "crl.unfetched": _silent_authority,
     "database.down": _no_database,
     "database.old": _old_database,
     "database.encoding": _latin_database,

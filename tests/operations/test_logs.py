@@ -37,7 +37,8 @@ def lines() -> Iterator[Callable[[], Lines]]:
     handler.setFormatter(logs.formatter(as_json=True))
     root, watch = logging.getLogger(), logging.getLogger("exchange.api.watch")
     root.addHandler(handler)
-    level, watch.level = watch.level, logging.INFO
+    level = watch.level
+    watch.setLevel(logging.INFO)
     yield lambda: [json.loads(text) for text in kept]
     watch.setLevel(level)
     root.removeHandler(handler)
