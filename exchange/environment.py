@@ -63,6 +63,12 @@ class Environment:
     vault_dir: Path | None = _setting(
         None, "Where package bytes are kept; empty: in the data directory", Path
     )
+    vault_bucket: str = _setting(
+        "", "Bucket of an S3-compatible store that keeps the package bytes instead of a directory"
+    )
+    vault_endpoint: str = _setting("", "https://host:port of that store; empty: that of AWS")
+    vault_access_key: str = _setting("", "Its access key; empty: found as the AWS tools do")
+    vault_secret_key: str = _setting("", "Its secret key")
     keys_dir: Path | None = _setting(
         None, "Where the hub's own keys are kept; empty: in the data directory", Path
     )

@@ -365,6 +365,16 @@ def replace_webhook_secret(system: System, *, by: Change) -> str:
 
 
 @transaction.atomic
+def rotate_webhook_secret(system: System, *, by: Change) -> str:
+    """A new key that signs pushes beside the newest present one, until the next rotation or replacement."""
+    secret = new_webhook_secret()
+    present = keys.decrypt(system.webhook_secrets).decode().split() if system.webhook_secrets else []
+    enrolment.update_system(system, webhook_secrets=_encrypted(" ".join([secret, *present[:1]])))
+    by.note(system.id, "webhook-secret.rotated")
+    return secret
+
+
+@transaction.atomic
 def replace_vxp_secret(system: System, *, by: Change) -> str:
     """A new secret of the system's account on the VXP face, instead of the present one."""
     secret = secrets.token_urlsafe(32)

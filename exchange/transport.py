@@ -13,7 +13,6 @@ import json
 import os
 import socket
 import ssl
-import tempfile
 import threading
 import time
 from base64 import b64decode, b64encode
@@ -69,8 +68,8 @@ class AddressRefused(OSError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Shipment:
-    """One delivery to push: to which system and where, which bytes, signed with which secrets, showing which
-    certificate (both as stored, encrypted), trusting which authority; `number` counts the attempts at it."""
+    """One delivery to push: to which system and where, which bytes, signed with which secrets (as
+    stored, encrypted), trusting which authority; `number` counts the attempts at it."""
 
     delivery: UUID
     number: int
@@ -80,7 +79,6 @@ class Shipment:
     url: str
     secrets: bytes
     ca_pem: str = ""
-    client_pem: bytes = b""
     relay: "Relay | None" = None
 
 
@@ -148,7 +146,6 @@ class Notice:
     secrets: bytes
     body: bytes
     ca_pem: str = ""
-    client_pem: bytes = b""
 
 
 class Pusher:
@@ -255,7 +252,7 @@ async def _tell(session: aiohttp.ClientSession, notice: Notice) -> bool:
             data=notice.body,
             headers={"Content-Type": "application/json", **signed},
             allow_redirects=False,
-            ssl=_trust(notice.ca_pem, notice.client_pem),
+            ssl=_trust(notice.ca_pem),
         ) as response:
             return 200 <= response.status < 300
     except (aiohttp.ClientError, OSError, ValueError, keys.Unreadable) as error:
@@ -384,7 +381,7 @@ async def _attempt(session: aiohttp.ClientSession, shipment: Shipment) -> Result
                 data=_blocks(body, tail) if int(headers["Content-Length"]) > BLOCK else body.read() + tail,
                 headers=headers,
                 allow_redirects=False,
-                ssl=_trust(shipment.ca_pem, shipment.client_pem),
+                ssl=_trust(shipment.ca_pem),
             ) as response:
                 status = response.status
                 retry_after = _retry_after(response.headers.get("Retry-After"), started_at)
@@ -551,20 +548,9 @@ def _secret(text: str) -> bytes:
 
 
 @lru_cache(maxsize=256)
-def _trust(ca_pem: str, client_pem: bytes = b"") -> ssl.SSLContext | bool:
-    """Whom to trust and what to show: one context for each system, since making one reads every authority.
-
-    Raises keys.Unreadable, OSError for a certificate that does not fit its key.
-    """
-    if not ca_pem and not client_pem:
-        return True
-    context = ssl.create_default_context(cadata=ca_pem or None)
-    if client_pem:
-        with tempfile.NamedTemporaryFile() as file:  # ssl reads keys from files only; this one is mode 0600
-            file.write(keys.decrypt(client_pem))
-            file.flush()
-            context.load_cert_chain(file.name)
-    return context
+def _trust(ca_pem: str) -> ssl.SSLContext | bool:
+    """Whom to trust: one context for each authority, since making one is slow."""
+    return ssl.create_default_context(cadata=ca_pem) if ca_pem else True
 
 
 def _judge(status: int, body: bytes, sha256: str) -> tuple[Outcome, str]:

@@ -1,17 +1,22 @@
 """The bytes of packages: content-addressed by SHA-256, durable before the commit that names them.
 
 A file is written under a temporary name, flushed to the disk, renamed, and its directory flushed; so a
-name in the vault always stands for complete bytes, and a crash leaves at most an unnamed leftover.
+name in the vault always stands for complete bytes, and a crash leaves at most an unnamed leftover. With
+HUB_VAULT_BUCKET the bytes are objects of an S3-compatible store, which promises the same of an object (see
+bucket.py).
 """
 
 import hashlib
 import os
 import re
 import secrets
+import tempfile
 from pathlib import Path
 from typing import BinaryIO
 
 from django.conf import settings
+
+from exchange import bucket
 
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 
@@ -22,15 +27,23 @@ class Missing(Exception):
 
 def path_of(sha256: str) -> Path:
     """Where the bytes of `sha256` (lower-case hex) stand; two levels keep directories small."""
+    root: Path = settings.ENVIRONMENT.vault
+    return root / name_of(sha256)
+
+
+def name_of(sha256: str) -> str:
+    """The name of the bytes of `sha256` within the vault. Raises ValueError for what is no digest."""
     if not _DIGEST.fullmatch(sha256):
         raise ValueError(f"not a SHA-256 in hex: {sha256!r}")
-    root: Path = settings.ENVIRONMENT.vault
-    return root / sha256[:2] / sha256[2:4] / sha256
+    return f"{sha256[:2]}/{sha256[2:4]}/{sha256}"
 
 
 def put(raw: bytes) -> str:
     """Store `raw` durably and return its SHA-256 in hex; storing the same bytes again costs nothing."""
     sha256 = hashlib.sha256(raw).hexdigest()
+    if settings.ENVIRONMENT.vault_bucket:
+        bucket.put(name_of(sha256), raw)
+        return sha256
     path = path_of(sha256)
     if not _complete(path, len(raw)):
         _write(path, raw)
@@ -40,6 +53,8 @@ def put(raw: bytes) -> str:
 def open_bytes(sha256: str) -> BinaryIO:
     """The bytes of `sha256` as a readable file; raises Missing."""
     try:
+        if settings.ENVIRONMENT.vault_bucket:
+            return bucket.open_object(name_of(sha256))
         return path_of(sha256).open("rb")
     except FileNotFoundError as error:
         raise Missing(sha256) from error
@@ -53,7 +68,22 @@ def get(sha256: str) -> bytes:
 
 def delete(sha256: str) -> None:
     """Remove the bytes of `sha256`, if they are there; the caller knows that nobody needs them."""
-    path_of(sha256).unlink(missing_ok=True)
+    if settings.ENVIRONMENT.vault_bucket:
+        bucket.delete(name_of(sha256))
+    else:
+        path_of(sha256).unlink(missing_ok=True)
+
+
+def check() -> None:
+    """Whether the vault takes bytes now; raises OSError."""
+    if settings.ENVIRONMENT.vault_bucket:
+        bucket.check()
+        return
+    settings.ENVIRONMENT.vault.mkdir(parents=True, exist_ok=True, mode=0o750)
+    with tempfile.TemporaryFile(dir=settings.ENVIRONMENT.vault) as file:
+        file.write(b"x")
+        file.flush()
+        os.fsync(file.fileno())
 
 
 def _complete(path: Path, size: int) -> bool:

@@ -98,7 +98,7 @@ class LiveHub:
     def kill(self, name: str) -> bool:
         """SIGKILL every process of the child `name` (web, worker, scheduler); False when none runs."""
         words = {"web": "exchange.management.web", "worker": "worker --pool"}[name]
-        victims = [pid for pid, line in _descendants(self.supervisor.pid) if words in line]
+        victims = [pid for pid, line in descendants(self.supervisor.pid) if words in line]
         for pid in victims:
             with _gone_already():
                 os.kill(pid, signal.SIGKILL)
@@ -117,7 +117,7 @@ def _gone_already() -> Iterator[None]:
         return
 
 
-def _descendants(pid: int) -> list[tuple[int, str]]:
+def descendants(pid: int) -> list[tuple[int, str]]:
     """Every process below `pid` with its command line, from /proc."""
     parents: dict[int, list[int]] = {}
     lines: dict[int, str] = {}

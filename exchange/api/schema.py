@@ -15,7 +15,11 @@ from exchange.body import MEDIA_TYPES
 from exchange.refusals import CATALOGUE
 
 PACKAGE_BODY = dict.fromkeys(MEDIA_TYPES, OpenApiTypes.BINARY)
-CONTENT = {(200, "application/edxml+xml"): OpenApiTypes.BINARY, 304: None}
+CONTENT = {
+    (200, "application/edxml+xml"): OpenApiTypes.BINARY,
+    (206, "application/edxml+xml"): OpenApiTypes.BINARY,
+    304: None,
+}
 SCOPES = {
     "send": "Gửi gói tin / send packages",
     "receive": "Nhận gói tin và trả lời / receive packages and answer them",

@@ -4,7 +4,6 @@ import ctypes
 import re
 import shutil
 import sys
-import tempfile
 from collections.abc import Iterator
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -12,6 +11,7 @@ from pathlib import Path
 from django.conf import settings
 from django.core import checks
 
+from exchange import vault as store
 from exchange.doctor.faults import Finding
 from exchange.gauges import places
 
@@ -75,9 +75,7 @@ def _disks() -> Iterator[Finding]:
 def vault() -> Iterator[Finding]:
     """Whether the vault takes bytes now."""
     try:
-        settings.ENVIRONMENT.vault.mkdir(parents=True, exist_ok=True, mode=0o750)
-        with tempfile.TemporaryFile(dir=settings.ENVIRONMENT.vault) as file:
-            file.write(b"ready")
-            file.flush()
+        store.check()
     except OSError as error:
-        yield Finding("vault.not-writable", f"{settings.ENVIRONMENT.vault}: {error.strerror}")
+        where = settings.ENVIRONMENT.vault_bucket or settings.ENVIRONMENT.vault
+        yield Finding("vault.not-writable", f"{where}: {error.strerror or error}")

@@ -498,3 +498,45 @@ def test_the_system_of_a_package_is_the_one_that_sent_it(sender: Caller, hub: Wo
     package = sent(sender, hub.document("H29.10", "H29.5"))
     assert Package.objects.get(pk=package["id"]).system == System.objects.get(name="office")
     assert reverse("api-package", args=[package["id"]]) == f"/api/v1/packages/{package['id']}"
+
+
+@pytest.mark.parametrize(
+    ("asked", "part"),
+    [
+        ("bytes=0-99", slice(0, 100)),
+        ("bytes=100-", slice(100, None)),
+        ("bytes=-10", slice(-10, None)),
+        ("bytes=50-99999999", slice(50, None)),
+    ],
+)
+def test_a_range_of_the_content_is_served_with_the_digest_of_the_whole(
+    sender: Caller, hub: World, asked: str, part: slice
+) -> None:
+    raw = hub.document("H29", "H29.5")
+    answer = sender.get(f"/packages/{sent(sender, raw)['id']}/content", headers={"Range": asked})
+    assert (answer.status_code, answer.getvalue()) == (206, raw[part])
+    first = range(len(raw))[part].start
+    last = range(len(raw))[part].stop - 1
+    assert answer.headers["Content-Range"] == f"bytes {first}-{last}/{len(raw)}"
+    assert answer.headers["Content-Length"] == str(len(raw[part]))
+    digest = b64encode(sha256(raw).digest()).decode()
+    assert answer.headers["Repr-Digest"] == f"sha-256=:{digest}:"
+    assert "Content-Digest" not in answer.headers
+
+
+@pytest.mark.parametrize(
+    "asked", ["bytes=0-1,5-6", "bytes=9-3", "bytes=99999999-", "lines=1-2", "bytes=-", "bytes=x"]
+)
+def test_what_is_no_single_range_is_answered_whole(sender: Caller, hub: World, asked: str) -> None:
+    raw = hub.document("H29", "H29.5")
+    answer = sender.get(f"/packages/{sent(sender, raw)['id']}/content", headers={"Range": asked})
+    assert (answer.status_code, answer.getvalue()) == (200, raw)
+
+
+def test_a_range_of_another_version_is_answered_whole(sender: Caller, hub: World) -> None:
+    raw = hub.document("H29", "H29.5")
+    other = sender.get(
+        f"/packages/{sent(sender, raw)['id']}/content",
+        headers={"Range": "bytes=0-9", "If-Range": '"another"'},
+    )
+    assert (other.status_code, other.getvalue()) == (200, raw)

@@ -8,6 +8,7 @@ import argparse
 import json
 import os
 import platform
+import signal
 import subprocess
 import sys
 from dataclasses import asdict
@@ -39,10 +40,13 @@ def main() -> int:
 def _engine(engine: str, only: str) -> int:
     words = (sys.executable, "-m", "tests.bench", "--inside", "--engine", engine, "--only", only)
     kind = {"HUB_TEST_ENGINE": "production" if engine == "production" else "embedded"}
+    child = subprocess.Popen(words, env=os.environ | kind)
     try:
-        return subprocess.run(words, env=os.environ | kind, timeout=SECONDS, check=False).returncode
+        return child.wait(SECONDS)
     except subprocess.TimeoutExpired:
         sys.stdout.write(f"{engine}: not finished within {SECONDS} s\n")
+        child.send_signal(signal.SIGINT)  # it stops its hub, and takes its database away
+        child.wait()
         return 1
 
 

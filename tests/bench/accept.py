@@ -9,13 +9,13 @@ from tests.bench.crowd import MANY, PULLED
 from tests.bench.rows import Row
 from tests.bench.stage import PROCESSES, THREADS, Stage, connect
 
-CLIENTS = 16
+CLIENTS, NUMBER = 16, 800
 SMALL, LARGE = 20_000, 1_000_000
 
 
 def packages(stage: Stage) -> list[Row]:
     """One recipient, 20 KB and 1 MB; then a hundred recipients."""
-    small = _accepted(stage, stage.documents(1600, SMALL, PULLED), CLIENTS)
+    small = _accepted(stage, stage.documents(NUMBER, SMALL, PULLED), CLIENTS)
     small_floor, large_floor = _floors(stage)
     large = _accepted(stage, stage.documents(120, LARGE, PULLED), CLIENTS)
     one = _accepted(stage, stage.documents(100, SMALL, PULLED), 1)
@@ -45,7 +45,7 @@ def _floors(stage: Stage) -> tuple[load.Times, load.Times]:
     server = stage.process("-m", "tests.bench.floor", str(port), str(PROCESSES), str(THREADS))
     try:
         _wait(port)
-        return _floor(stage, port, 1600, SMALL), _floor(stage, port, 120, LARGE)
+        return _floor(stage, port, NUMBER, SMALL), _floor(stage, port, 120, LARGE)
     finally:
         server.terminate()
         server.wait(20)

@@ -100,7 +100,7 @@ def _view() -> Callable[..., Any]:
     from django.db import connection
     from django.http import HttpRequest, HttpResponse, JsonResponse
 
-    rows = json.loads(Path(os.environ["FLOOR_ROWS"]).read_text(), object_hook=_bytes)
+    rows = json.loads(Path(os.environ["FLOOR_ROWS"]).read_text(), object_hook=as_bytes)
     directory = Path(os.environ["FLOOR_ROWS"]).parent / "floor-vault"
     directory.mkdir(exist_ok=True)
 
@@ -130,7 +130,8 @@ def dump(rows: dict[str, list[tuple[Any, ...]]], path: Path) -> None:
     path.write_text(json.dumps(rows, default=plain))
 
 
-def _bytes(value: dict[str, Any]) -> Any:
+def as_bytes(value: dict[str, Any]) -> Any:
+    """The other way round."""
     return bytes.fromhex(value["hex"]) if set(value) == {"hex"} else value
 
 

@@ -3,12 +3,21 @@
 import traceback
 from collections.abc import Callable, Iterator, Sequence
 
-from tests.bench import accept
+from tests.bench import accept, deliver, resources
 from tests.bench.rows import Row
 from tests.bench.stage import Stage, running
 
 Measure = Callable[[Stage], Sequence[Row]]
-ON_ONE_STAGE: tuple[Measure, ...] = (accept.packages,)
+# In this order: memory before any load, and the last one stops the hub.
+ON_ONE_STAGE: tuple[Measure, ...] = (
+    resources.memory,
+    accept.packages,
+    deliver.pushes,
+    deliver.pulls,
+    deliver.latency,
+    resources.large,
+    resources.claims,
+)
 
 
 def run(only: str) -> Iterator[Row]:

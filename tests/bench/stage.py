@@ -20,7 +20,8 @@ from tests.bench import crowd
 from tests.live import LiveHub
 from tests.world import NOW, Keys, World
 
-PROCESSES, THREADS = 2, 2
+# SQLite has one writer: a second web process would only wait for it.
+PROCESSES, THREADS = (2, 2) if environment.PRODUCTION else (1, 4)
 RECEIVER_MS = 10
 
 
@@ -56,6 +57,17 @@ class Stage:
         with urllib.request.urlopen(f"http://127.0.0.1:{self.receiver}/arrived") as answer:
             times: dict[str, float] = json.load(answer)
         return times
+
+    def pss(self) -> dict[int, int]:
+        """The proportional memory of each process of the hub, in bytes."""
+        found = {}
+        for pid, _ in live.descendants(self.hub.supervisor.pid):
+            try:
+                text = Path(f"/proc/{pid}/smaps_rollup").read_text()
+            except (FileNotFoundError, ProcessLookupError, PermissionError):
+                continue
+            found[pid] = int(text.partition("\nPss:")[2].split()[0]) * 1024
+        return found
 
     def process(self, *words: str) -> "subprocess.Popen[bytes]":
         """A Python program in the hub's environment."""

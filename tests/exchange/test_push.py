@@ -59,6 +59,17 @@ def test_the_receiver_gets_the_bytes_with_the_headers_of_the_contract(
     Webhook(city.webhook_secrets["health"]).verify(request.body, request.headers, json_parse=False)
 
 
+def test_during_a_rotation_both_webhook_secrets_sign(city: World, endpoint: Receiver) -> None:
+    by = registry.Change(world.ACTOR, now())
+    new = registry.rotate_webhook_secret(city.systems["health"], by=by)
+    send(city)
+    pushing.push_lane(Lane.NORMAL)
+    [request] = endpoint.received
+    for secret in (new, city.webhook_secrets["health"]):
+        Webhook(secret).verify(request.body, request.headers, json_parse=False)
+    assert len(request.headers["webhook-signature"].split()) == 2
+
+
 def test_an_answer_with_the_digest_is_the_acknowledgement(city: World) -> None:
     row = send(city)
     pushing.push_lane(Lane.NORMAL)

@@ -1,0 +1,143 @@
+"""Benches of the way out: push, pull, and how long a package is under way."""
+
+import asyncio
+import hashlib
+import itertools
+import json
+import time
+
+import aiohttp
+
+from tests import live
+from tests.bench import floor, load
+from tests.bench.accept import SMALL
+from tests.bench.crowd import PULLED, PUSHED
+from tests.bench.rows import Row
+from tests.bench.stage import Stage, connect
+
+PUSHES, PULLS = 1_000, 400
+IDLE, PACED, PACE = 40, 400, 100
+
+
+def pushes(stage: Stage) -> list[Row]:
+    """Everything waits for a paused system; then it is resumed."""
+    stage.hub.manage("pause_system", "pushed")
+    documents = stage.documents(PUSHES, SMALL, PUSHED)
+    _send(stage, documents)
+    stage.arrived()
+    stage.hub.manage("resume_system", "pushed")
+    arrived: dict[str, float] = {}
+
+    def all_there() -> bool:
+        arrived.update(stage.arrived())
+        return len(arrived) >= PUSHES
+
+    live.until(all_there, "every push")
+    times = sorted(arrived.values())
+    return [
+        Row("push 20 KB", PUSHES / (times[-1] - times[0]), "/s", "≥ 1,200/s", _push_floor(stage, documents))
+    ]
+
+
+def _send(stage: Stage, documents: list[bytes]) -> None:
+    call = load.post(f"{stage.url}/api/v1/packages", documents, stage.headers("office"), expect=201)
+    load.closed(call, len(documents), 8)
+
+
+def _push_floor(stage: Stage, documents: list[bytes]) -> float:
+    """Send with the same client and write the same kind of rows, batch by batch; nothing else."""
+    connect(stage.hub)
+    rows = json.loads((stage.directory / "rows.json").read_text(), object_hook=floor.as_bytes)
+    batch = {table: some[:1] * 200 for table, some in rows.items() if "package" not in table}
+
+    async def send() -> float:
+        began = time.perf_counter()
+        slots = asyncio.Semaphore(64)
+        async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as session:
+
+            async def one(raw: bytes) -> None:
+                url = f"http://127.0.0.1:{stage.receiver}/edxml"
+                async with slots, session.post(url, data=raw) as response:
+                    await response.read()
+
+            for start in range(0, len(documents), 200):
+                await asyncio.gather(*(one(raw) for raw in documents[start : start + 200]))
+                await asyncio.to_thread(floor.insert, batch)
+        return len(documents) / (time.perf_counter() - began)
+
+    return asyncio.run(send())
+
+
+def pulls(stage: Stage) -> list[Row]:
+    """Four pollers of one system: a page of 50, each content, each acknowledgement."""
+    _send(stage, stage.documents(PULLS, SMALL, PULLED))
+    headers = {"Authorization": f"Bearer {stage.tokens['puller']}"}
+    api, taken = f"{stage.url}/api/v1", itertools.count(1)
+
+    async def poll(session: aiohttp.ClientSession, _number: int) -> None:
+        async with session.get(f"{api}/inbox?limit=50&lease=120", headers=headers) as response:
+            items = (await response.json())["items"]
+        for item in items:
+            async with session.get(
+                f"{api}/deliveries/{item['delivery']}/content", headers=headers
+            ) as response:
+                digest = hashlib.sha256(await response.read()).hexdigest()
+            path = f"{api}/deliveries/{item['delivery']}/ack"
+            async with session.post(path, json={"sha256": digest}, headers=headers) as response:
+                assert response.status == 200, await response.text()
+            next(taken)
+
+    times = load.closed(poll, PULLS // 50, 4)
+    return [Row("pull: page, content, ack", (next(taken) - 1) / times.whole, "/s", "≥ 400/s")]
+
+
+def latency(stage: Stage) -> list[Row]:
+    """From the beginning of the POST to the arrival of the bytes; and from an event to its signed head."""
+    idle = _under_way(stage, IDLE, 4)
+    loaded = _under_way(stage, PACED, PACE)
+    return [
+        Row("POST to recipient, idle, p50", idle.share(0.5) * 1000, "ms", "≤ 60 ms"),
+        Row("POST to recipient, idle, p99", idle.share(0.99) * 1000, "ms", "≤ 250 ms"),
+        Row(f"POST to recipient at {PACE}/s, p99", loaded.share(0.99) * 1000, "ms", "≤ 1,000 ms"),
+        Row("event to signed checkpoint, p95", _sealed(stage).share(0.95) * 1000, "ms", "≤ 1,000 ms"),
+    ]
+
+
+def _under_way(stage: Stage, number: int, pace: float) -> load.Times:
+    documents = stage.documents(number, SMALL, PUSHED)
+    stage.arrived()
+    begun: dict[str, float] = {}
+
+    async def call(session: aiohttp.ClientSession, one: int) -> None:
+        at = time.time()
+        url, headers = f"{stage.url}/api/v1/packages", stage.headers("office")
+        async with session.post(url, data=documents[one], headers=headers) as response:
+            begun[(await response.json())["id"]] = at
+
+    load.paced(call, number, pace)
+    arrived: dict[str, float] = {}
+
+    def all_there() -> bool:
+        arrived.update(stage.arrived())
+        return len(arrived) >= number
+
+    live.until(all_there, "every arrival")
+    return load.Times([arrived[package] - at for package, at in begun.items()], 1.0)
+
+
+def _sealed(stage: Stage) -> load.Times:
+    """Of the events of the run just ended."""
+    connect(stage.hub)
+    from exchange.models import Checkpoint, LogEntry
+
+    live.until(lambda: not _pending(), "the sealer")
+    heads = list(Checkpoint.objects.order_by("size").values_list("size", "signed_at"))
+    latest = LogEntry.objects.order_by("-index").values_list("index", "event__at")[: 2 * PACED]
+    signed = {index: next(at for size, at in heads if size > index) for index, _ in latest}
+    return load.Times([(signed[index] - at).total_seconds() for index, at in latest], 1.0)
+
+
+def _pending() -> bool:
+    from exchange.models import Pending
+
+    return Pending.objects.exists()

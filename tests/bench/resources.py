@@ -1,0 +1,147 @@
+"""Benches of memory, of a large package beside small ones, and of a queue that grows."""
+
+import threading
+import time
+from statistics import median
+
+from tests import environment
+from tests.bench import load
+from tests.bench.accept import SMALL
+from tests.bench.crowd import PULLED, PUSHED
+from tests.bench.rows import Row
+from tests.bench.stage import Stage, connect
+
+MEGABYTE = 1 << 20
+QUEUES = (1_000, 100_000, 400_000) if environment.PRODUCTION else (1_000, 100_000)
+
+
+def memory(stage: Stage) -> list[Row]:
+    """Of the hub that has just started, all processes together."""
+    time.sleep(3)
+    return [
+        Row("memory of the idle hub (PSS)", sum(stage.pss().values()) / MEGABYTE, "MB", "≤ 400 MB (embedded)")
+    ]
+
+
+def large(stage: Stage) -> list[Row]:
+    """A package of 50 MB is taken while small ones go on coming."""
+    small = stage.documents(300, SMALL, PULLED)
+    [package] = stage.documents(1, 50_000_000, PULLED)
+    url, headers = f"{stage.url}/api/v1/packages", stage.headers("office")
+    before = load.closed(load.post(url, small[:150], headers, expect=201), 150, 4)
+    idle, peak, took = sum(stage.pss().values()), [0], [0.0]
+    done = threading.Event()
+
+    def watch() -> None:
+        while not done.wait(0.05):
+            peak[0] = max(peak[0], sum(stage.pss().values()))
+
+    def send() -> None:
+        took[0] = load.closed(load.post(url, [package], headers, expect=201), 1, 1).whole
+        done.set()
+
+    threads = [threading.Thread(target=watch), threading.Thread(target=send)]
+    for thread in threads:
+        thread.start()
+    beside = load.closed(load.post(url, small[150:], headers, expect=201), 150, 4)
+    for thread in threads:
+        thread.join()
+    return [
+        Row("accept 50 MB", took[0], "s", "≤ 3 s"),
+        Row("accept 50 MB, memory above idle", (peak[0] - idle) / MEGABYTE, "MB", "≤ 400 MB"),
+        Row("small ones beside it, p99 ÷ before", beside.share(0.99) / before.share(0.99), "×", "≤ 2 ×"),
+    ]
+
+
+def claims(stage: Stage) -> list[Row]:
+    """What a claim costs while more and more waits for another, dead system. The hub is stopped first."""
+    stage.hub.supervisor.terminate()
+    stage.hub.supervisor.wait(30)
+    connect(stage.hub)
+    from django.db import connection
+
+    from agencies.models import System
+    from exchange.models import Circuit, guards
+
+    guards.remove(connection)
+    dead = System.objects.get(name="pushed")
+    Circuit.objects.create(pk=dead.pk, failures=9, probe_at="2100-01-01T00:00Z")
+    _multiply("health", "H29.17", 200)
+    costs, queued = [], 0
+    for number in QUEUES:
+        _multiply("pushed", PUSHED, number - queued)
+        queued = number
+        with connection.cursor() as cursor:
+            cursor.execute("ANALYZE")
+        costs.append(_claim())
+    return [
+        Row("claim of 64 rows beside 1,000 of a dead system", costs[0], "ms", ""),
+        Row(f"the same beside {QUEUES[-1]:,} ÷ beside 1,000", costs[-1] / costs[0], "×", "≤ 1.05 ×"),
+    ]
+
+
+def _claim() -> float:
+    """Milliseconds of a claim, the median of 21; each is undone."""
+    from django.db import transaction
+    from django.utils import timezone
+
+    from exchange import pushing
+    from exchange.models import Lane
+
+    times = []
+    for _ in range(21):
+        with transaction.atomic():
+            began = time.perf_counter()
+            claimed = pushing.claim(Lane.NORMAL, now=timezone.now(), limit=200)
+            times.append((time.perf_counter() - began) * 1000)
+            transaction.set_rollback(True)
+        assert len(claimed) == pushing.PER_SYSTEM, len(claimed)
+    return median(times)
+
+
+def _multiply(system: str, code: str, number: int) -> None:
+    """`number` packages and due deliveries to agency `code`, copied from any that the hub has."""
+    from django.db import connection
+    from django.utils import timezone
+
+    from agencies.models import Agency, System
+    from exchange.models import Delivery, Package
+
+    sample = Delivery.objects.filter(package__kind="document").latest("queued_at")
+    new_id = "gen_random_uuid()" if environment.PRODUCTION else "lower(hex(randomblob(16)))"
+    hexed = (
+        "md5(n::text || random()::text) || md5(n::text)" if environment.PRODUCTION else "hex(randomblob(32))"
+    )
+    packages = [field.column for field in Package._meta.concrete_fields]
+    deliveries = [field.column for field in Delivery._meta.concrete_fields]
+    agency, receiver = Agency.objects.get(code=code), System.objects.get(name=system)
+    adapt = Delivery._meta.pk.get_db_prep_save
+    fixed = {
+        "state": "queued", "push": True, "lane": 3, "handed_over_at": None, "due_at": timezone.now(),
+        "recipient_id": adapt(agency.pk, connection), "system_id": adapt(receiver.pk, connection),
+    }  # fmt: skip
+    copied = ", ".join(
+        {"id": new_id, "sha256": hexed, "document_id": f"'{code}-' || n"}.get(c, c) for c in packages
+    )
+    given = [
+        f"%({c})s" if c in fixed else {"id": new_id, "package_id": "p.id"}.get(c, f"d.{c}")
+        for c in deliveries
+    ]
+    numbers = (
+        "WITH RECURSIVE numbers (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM numbers WHERE n < %(number)s)"
+    )
+    with connection.cursor() as cursor:
+        if environment.PRODUCTION:
+            cursor.execute("SET session_replication_role = replica")  # no foreign keys to check
+        mark = f"bench {system} {number} {time.time()}"
+        cursor.execute(
+            f"{numbers} INSERT INTO exchange_package ({', '.join(packages)}) "
+            f"SELECT {copied.replace('subject', '%(mark)s')} FROM exchange_package, numbers "
+            "WHERE id = %(sample)s",
+            {"number": number, "sample": adapt(sample.package_id, connection), "mark": mark},
+        )
+        cursor.execute(
+            f"INSERT INTO exchange_delivery ({', '.join(deliveries)}) SELECT {', '.join(given)} "
+            "FROM exchange_package p, exchange_delivery d WHERE p.subject = %(mark)s AND d.id = %(sample)s",
+            {**fixed, "mark": mark, "sample": adapt(sample.pk, connection)},
+        )
