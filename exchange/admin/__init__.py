@@ -13,9 +13,9 @@ from django.urls import URLPattern, path
 from django.utils.translation import gettext_lazy as _
 
 from agencies.models import Credential
-from exchange.admin import deliveries, events, health, packages, people, quick, redactions, registry
+from exchange.admin import deliveries, events, exports, health, packages, people, quick, redactions, registry
 
-__all__ = ["deliveries", "events", "packages", "people", "redactions", "registry"]
+__all__ = ["deliveries", "events", "exports", "packages", "people", "redactions", "registry"]
 
 
 def _nothing(request: HttpRequest, **kwargs: str) -> NoReturn:

@@ -30,12 +30,13 @@ LATEST = 400
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Button:
-    """One thing that can be done from the page; a link to what asks or gives it."""
+    """One thing that can be done from the page; a link to what asks or gives it, or a `post` that does it."""
 
     words: str
     icon: str
     url: str
     primary: bool = False
+    post: bool = False
 
 
 # Other modules append what else can be had of a document: (request, package) to a button, or None.

@@ -18,6 +18,7 @@ def sidebar(request: HttpRequest) -> list[dict[str, Any]]:
             _records(_("Lượt gửi"), "send", "exchange", "delivery"),
             _records(_("Sự kiện"), "history", "exchange", "event"),
             _item(_("Nơi nhận"), "monitor_heart", "admin:hub_health", _may("agencies.view_system")),
+            _records(_("Sổ và bản xuất"), "menu_book", "exchange", "export"),
         ),
         _group(
             _("Danh bạ"),

@@ -12,7 +12,7 @@ from django.db.models import Model, Q, QuerySet
 from django.http import HttpRequest
 
 from agencies.models import Agency, Alias, Certificate, Credential, Membership, RevocationList, System
-from exchange.models import Attempt, Delivery, Event, Package, RedactionOrder
+from exchange.models import Attempt, Delivery, Event, Export, ExportSchedule, Package, RedactionOrder
 
 READ_ALL = "exchange.read_all"
 WATCH_DELIVERIES = "exchange.watch_deliveries"
@@ -99,6 +99,8 @@ _RULES: Mapping[type[Model], Callable[[HttpRequest, QuerySet[Any]], QuerySet[Any
     Delivery: _deliveries,
     Attempt: _attempts,
     Event: _events,
+    Export: lambda request, queryset: queryset.filter(user=request.user.pk),
+    ExportSchedule: lambda request, queryset: queryset.filter(user=request.user.pk),
     RedactionOrder: lambda request, queryset: queryset.filter(
         package__in=_ids(_packages(request, Package.objects.all()))
     ),

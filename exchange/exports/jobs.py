@@ -9,7 +9,7 @@ worker begins anew: a file half written proves nothing. What is small is made at
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import BinaryIO
 from uuid import UUID
@@ -85,11 +85,10 @@ def ask(
 
 def again(export: Export, now: datetime) -> Export:
     """The same once more, for one that failed, was cancelled, or is old. Raises Refused."""
-    chosen = Filter.of_query(export.query, day_of(now))
     return ask(
         export.kind,
         export.format,
-        chosen,
+        filter_of(export),
         now=now,
         user=export.user,
         system=export.system,
@@ -193,13 +192,17 @@ def _finish(hold: "_Hold", part: Path, wanted: Wanted, rows: int) -> None:
     _logger.info("export_done", export=str(export.pk), rows=rows, bytes=size)
 
 
+def filter_of(export: Export) -> Filter:
+    """The filter of a job. Raises Refused for one that an older version wrote and this one does not know."""
+    return Filter.of_query(export.query, day_of(export.created_at))
+
+
 def _wanted(export: Export) -> Wanted:
     """What a job is to show, for its reader as things are now. Raises Refused."""
-    created: date = day_of(export.created_at)
     return Wanted(
         kind=export.kind,
         format=export.format,
-        chosen=Filter.of_query(export.query, created),
+        chosen=filter_of(export),
         reader=readers.of_order(export, "schedule" if export.schedule_id else "session"),
         insist=export.insist,
     )

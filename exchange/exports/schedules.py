@@ -112,7 +112,9 @@ def _put(export: Export, folder: Path | None) -> None:
 
 def _mail(export: Export) -> None:
     address = export.user.email if export.user else ""
-    page = settings.ENVIRONMENT.base_url.rstrip("/") + reverse("admin:index")
+    page = settings.ENVIRONMENT.base_url.rstrip("/") + reverse(
+        "admin:exchange_export_change", args=[export.pk]
+    )
     body = f"{export.get_kind_display()}: {export.done} dòng.\nSHA-256: {export.sha256}\n{page}\n"
     mail = EmailMessage(subject=str(export), body=body, to=[address])
     if export.size is not None and export.size <= MAIL_BYTES:

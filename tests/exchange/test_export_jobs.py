@@ -230,7 +230,7 @@ def test_a_scheduled_export_is_mailed_or_its_address_is(
     schedules.hand_out(Export.objects.get())
     whole, link = mail.outbox
     assert (whole.to, len(whole.attachments), len(link.attachments)) == ([auditor.email], 1, 0)
-    assert "http://127.0.0.1:8000/admin/" in str(link.body)
+    assert f"/admin/exchange/export/{Export.objects.get().pk}/change/" in str(link.body)
 
 
 def test_a_schedule_that_could_not_hand_out_is_refused(hub: World, auditor: User) -> None:
