@@ -8,10 +8,13 @@ import secrets
 from collections.abc import Callable, Iterator
 from datetime import date, datetime
 from hashlib import sha256
+from itertools import islice
 from pathlib import Path
+from typing import Any
+from uuid import UUID
 
 from django.conf import settings
-from django.db.models import Count, Max, Prefetch, QuerySet
+from django.db.models import Count, Max
 from django.utils import timezone
 
 from agencies import directory
@@ -20,7 +23,10 @@ from exchange.refusals import Refused
 from exchange.vxp import answers, items
 from exchange.vxp.answers import Item
 
-_CHUNK = 2_000
+_CHUNK = 500
+_READ = (
+    "id", "code", "name", "email", "parent_id", "receives_through_id", "suspended_at", "updated_at",
+)  # fmt: skip
 
 
 def agencies(level: str = "") -> tuple[Path, str]:
@@ -40,41 +46,48 @@ def changes() -> tuple[Path, str]:
 
 def _reachable(level: str, now: datetime) -> Iterator[Item]:
     above = directory.uplinks()
-    for agency in _rows(now).filter(suspended_at=None, receives_through__suspended_at=None).iterator(_CHUNK):
-        routed = agency.receives_through_id or directory.uplink_for(agency.code, above)
-        if routed and (not level or agency.code.count(".") + 1 == int(level)):
-            yield _agency(agency)
+    for row, item in _rows(now, suspended_at=None, receives_through__suspended_at=None):
+        routed = row.receives_through_id or directory.uplink_for(row.code, above)
+        if routed and (not level or row.code.count(".") + 1 == int(level)):
+            yield item
 
 
 def _units(now: datetime) -> Iterator[Item]:
-    for agency in _rows(now).iterator(_CHUNK):
+    for row, item in _rows(now):
         yield {
-            **_agency(agency),
-            "version": str(int(agency.updated_at.timestamp())),
+            **item,
+            "version": str(int(row.updated_at.timestamp())),
             "centerCode": settings.ENVIRONMENT.code,
-            "deleted": agency.suspended_at is not None,
-            "modifyDate": items.moment(agency.updated_at),
+            "deleted": row.suspended_at is not None,
+            "modifyDate": items.moment(row.updated_at),
             "isAgency": True,
         }
 
 
-def _rows(now: datetime) -> QuerySet[Agency]:
-    valid = Prefetch("aliases", Alias.objects.valid(now).order_by("folded"), to_attr="codes")
-    return Agency.objects.prefetch_related(valid).order_by("folded")
+def _rows(now: datetime, **conditions: Any) -> Iterator[tuple[Any, Item]]:
+    """Plain rows in order of code, some at a time: model instances would hold each other."""
+    rows = Agency.objects.filter(**conditions).order_by("folded")
+    rest = rows.values_list(*_READ, named=True).iterator(_CHUNK)
+    while some := list(islice(rest, _CHUNK)):
+        codes = Alias.objects.valid(now).filter(agency__in=[row.id for row in some])
+        others: dict[UUID, str] = {}
+        current = {row.id: row.code for row in some}
+        for agency, code in codes.order_by("folded").values_list("agency_id", "code"):
+            if code != current[agency]:
+                others.setdefault(agency, code)
+        for row in some:
+            yield row, _item(row, others.get(row.id, ""))
 
 
-def _agency(agency: Agency) -> Item:
+def _item(row: Any, other_code: str) -> Item:
     found = {
-        "id": str(agency.id),
-        "pid": str(agency.parent_id or ""),
-        "code": agency.code,
-        "name": agency.name,
-        "mail": agency.email,
+        "id": str(row.id),
+        "pid": str(row.parent_id or ""),
+        "code": row.code,
+        "name": row.name,
+        "mail": row.email,
     }
-    old = [alias.code for alias in agency.codes if alias.code != agency.code]  # type: ignore[attr-defined]
-    if old:
-        found |= {"oldCode": old[0], "code102": old[0]}
-    return found
+    return found | {"oldCode": other_code, "code102": other_code} if other_code else found
 
 
 def _kept(name: str, rows: Callable[[datetime], Iterator[Item]]) -> tuple[Path, str]:

@@ -3,7 +3,7 @@
 import traceback
 from collections.abc import Callable, Iterator, Sequence
 
-from tests.bench import accept, deliver, resources
+from tests.bench import accept, deliver, resources, vxp
 from tests.bench.rows import Row
 from tests.bench.stage import Stage, running
 
@@ -15,6 +15,7 @@ ON_ONE_STAGE: tuple[Measure, ...] = (
     deliver.pushes,
     deliver.pulls,
     deliver.latency,
+    vxp.clients,
     resources.large,
     resources.claims,
 )
