@@ -1,6 +1,6 @@
 # A fresh machine needs Python 3.11 or newer with its venv module, and make. Everything else is installed here.
 .DEFAULT_GOAL := help
-.PHONY: help demo run test bench lint lock verifier backup restore upgrade wheels
+.PHONY: help demo run test bench lint lock verifier backup restore upgrade wheels compatible
 
 PORT ?= 8000
 JOBS ?= 3
@@ -48,6 +48,9 @@ restore: .venv/requirements.txt ## Phục hồi trên máy trống (FROM=thư m�
 
 upgrade: .venv/requirements.txt ## Nâng cấp: kiểm tra, sao lưu, migrate, khởi động lại, thử (TO=thư mục) / preflight to smoke test
 	@$(BIN)/python manage.py upgrade --backup-to "$(or $(TO),$(error TO=directory for the backup))" $(if $(KEY),--encrypt-to "$(KEY)") --restart "$(or $(RESTART),systemctl restart hub.target)"
+
+compatible: .venv/requirements-dev.txt ## Mã của bản trước chạy được trên lược đồ mới không (FROM=tag) / old code on the new schema
+	@$(BIN)/python -m tests.compatible "$(or $(FROM),$(error FROM=tag))"
 
 wheels: ## Thư mục wheels/ để cài không cần mạng / var/wheels, to install without a network (make WHEELS=var/wheels …)
 	@$(PYTHON) -m pip --disable-pip-version-check -q download --require-hashes --no-deps -r requirements.txt -d var/wheels

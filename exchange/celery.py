@@ -16,6 +16,8 @@ TRANSPORT_ALIASES["hub-files"] = "exchange.broker:Transport"
 LANES = ("status", "express", "urgent", "normal", "bulk")
 HOUSEKEEPING = "housekeeping"
 EXPORTS = "exports"
+WATCHED = (*LANES, HOUSEKEEPING, EXPORTS)
+"""The queues that need a worker."""
 
 
 def _transport(environment: Environment) -> dict[str, Any]:
@@ -48,10 +50,7 @@ app.conf.update(
     task_acks_late=True,
     task_default_queue=queue(HOUSEKEEPING),
     task_default_queue_type="quorum",
-    task_queues=[
-        Queue(queue(name), queue_arguments={"x-queue-type": "quorum"})
-        for name in (*LANES, HOUSEKEEPING, EXPORTS)
-    ],
+    task_queues=[Queue(queue(name), queue_arguments={"x-queue-type": "quorum"}) for name in WATCHED],
     worker_prefetch_multiplier=1,
     worker_hijack_root_logger=False,
     worker_send_task_events=False,
@@ -87,7 +86,7 @@ app.conf.update(
                 "args": [name],
                 "options": {"queue": queue(name), "expires": 10},
             }
-            for name in (*LANES, HOUSEKEEPING)
+            for name in WATCHED
         },
         "anchor_log": {
             "task": "exchange.tasks.anchor_log",

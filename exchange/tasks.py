@@ -46,7 +46,8 @@ def sweep() -> None:
 @app.task(name="exchange.tasks.collect_from_above")
 def collect_from_above() -> None:
     """Fetch what waits at the hubs above."""
-    uplink.collect_all()
+    if mode.standing().mode is mode.Mode.NORMAL:  # what is fetched wants to be taken
+        uplink.collect_all()
 
 
 @app.task(name="exchange.tasks.read_directories_above")

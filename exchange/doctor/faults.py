@@ -67,8 +67,10 @@ _ALL = (
         "Check HUB_VAULT_DIR, the owner of the directory, and ReadWritePaths of the unit.",
     ),
     Fault(
-        "fonts.missing", False, "Thiếu phông chữ tiếng Việt cho PDF", "A font with Vietnamese letters is missing for PDFs",
-        "Cài gói fonts-dejavu-core.", "Install the package fonts-dejavu-core.",
+        "fonts.missing", False,
+        "Thiếu phông chữ tiếng Việt cho PDF", "The font with Vietnamese letters for PDFs is missing",
+        "Cài lại mã nguồn: phông chữ nằm trong exchange/exports/fonts.",
+        "Install the code again: the font lies in exchange/exports/fonts.",
     ),
     # --- keys and trust -----------------------------------------------------------------------------------
     Fault(

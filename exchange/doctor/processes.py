@@ -10,7 +10,7 @@ from kombu.exceptions import OperationalError
 from exchange import anchors, facts, mode, sealing
 from exchange.audit import run as audit
 from exchange.audit.rows import PATIENCE
-from exchange.celery import HOUSEKEEPING, LANES, app
+from exchange.celery import WATCHED, app
 from exchange.doctor.faults import Finding
 
 SECONDS = 3
@@ -45,7 +45,7 @@ def web() -> Iterator[Finding]:
 def workers() -> Iterator[Finding]:
     """The lanes in which no worker said that it is alive."""
     ages = facts.ages(datetime.now(UTC), "process.worker.")
-    for lane in (*LANES, HOUSEKEEPING):
+    for lane in WATCHED:
         yield from _silent("worker.silent", lane, ages.get(f"process.worker.{lane}"))
 
 

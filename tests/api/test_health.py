@@ -11,7 +11,7 @@ from django.test import Client
 from django.utils import timezone
 
 from exchange import facts
-from exchange.celery import HOUSEKEEPING, LANES
+from exchange.celery import WATCHED
 from exchange.models import Fact, LogCheck
 from tests.world import World
 
@@ -25,7 +25,7 @@ ALL_WELL = {
 @pytest.fixture(autouse=True)
 def at_work(db: None) -> None:
     """The processes have just said that they are alive."""
-    for name in (*(f"worker.{lane}" for lane in (*LANES, HOUSEKEEPING)), "sealer"):
+    for name in (*(f"worker.{lane}" for lane in WATCHED), "sealer"):
         facts.say(f"process.{name}", timezone.now())
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from exchange.celery import HOUSEKEEPING, LANES, queue
+from exchange.celery import WATCHED, queue
 from exchange.environment import Environment
 from fixtures.pki import Authority
 from tests.live import ROOT
@@ -31,14 +31,14 @@ def units(tmp_path: Path) -> Path:
         if path.is_file():
             path.write_text(path.read_text().replace("/opt/hub", str(ROOT)))
     template = copied / "hub-worker@.service"
-    for lane in (*LANES, HOUSEKEEPING):  # verified one by one, as the target wants them
+    for lane in WATCHED:  # verified one by one, as the target wants them
         (copied / f"hub-worker@{lane}.service").symlink_to(template)
     return copied
 
 
 def test_systemd_takes_every_unit(units: Path) -> None:
     names = sorted(str(path) for path in units.glob("hub*.*") if path.is_file() and "@." not in path.name)
-    assert len(names) == 8 + len(LANES)
+    assert len(names) == 7 + len(WATCHED)
     done = run("systemd-analyze", "verify", "--man=no", *names, SYSTEMD_UNIT_PATH=f"{units}:")
     said = [line for line in (done.stdout + done.stderr).splitlines() if "hub" in line]
     assert said == []
@@ -54,7 +54,7 @@ def test_a_mistake_in_a_unit_would_be_seen(units: Path) -> None:
 
 def test_the_target_starts_a_worker_for_every_lane() -> None:
     wanted = set(re.findall(r"hub-worker@(\w+)\.service", (UNITS / "hub.target").read_text()))
-    assert wanted == {*LANES, HOUSEKEEPING}
+    assert wanted == set(WATCHED)
     assert f"--queues {queue('%i')}" in (UNITS / "hub-worker@.service").read_text()
 
 
@@ -90,7 +90,7 @@ def test_every_setting_of_the_samples_is_one() -> None:
 
 def test_compose_runs_the_processes_of_the_target() -> None:
     text = (DEPLOY / "compose" / "compose.yml").read_text()
-    for lane in (*LANES, HOUSEKEEPING):
+    for lane in WATCHED:
         assert queue(lane) in text
     for words in ("exchange.management.web", "seal_log", "beat", "serve_metrics", "setup_hub"):
         assert words in text

@@ -19,7 +19,7 @@ from django.utils import timezone
 
 from agencies.models import Certificate, RevocationList
 from exchange import anchors, facts, mode
-from exchange.celery import HOUSEKEEPING, LANES
+from exchange.celery import WATCHED
 from exchange.doctor import database, faults, machine, processes
 from exchange.models import Fact, LogCheck
 from tests.world import World
@@ -51,7 +51,7 @@ def web() -> Iterator[int]:
 @pytest.fixture
 def healthy(hub: World, monkeypatch: Patch, settings: Any, web: int) -> World:
     """A hub whose processes have just spoken, on a machine with nothing to complain of."""
-    for name in (*(f"worker.{lane}" for lane in (*LANES, HOUSEKEEPING)), "sealer"):
+    for name in (*(f"worker.{lane}" for lane in WATCHED), "sealer"):
         facts.say(f"process.{name}", datetime.now(UTC))
     facts.say("backup", datetime.now(UTC))
     monkeypatch.setattr(mode, "_seen", None)
@@ -60,7 +60,6 @@ def healthy(hub: World, monkeypatch: Patch, settings: Any, web: int) -> World:
     settings.ENVIRONMENT.keys.chmod(0o700)
     monkeypatch.setattr(machine, "_clock_state", lambda: 0)
     monkeypatch.setattr(machine, "_different_libraries", list)  # the tests run with more than the lock
-    monkeypatch.setattr(machine, "FONT", Path(__file__))
     monkeypatch.setattr(machine, "LOW_BYTES", 0)
     return hub
 
@@ -131,7 +130,7 @@ def _closed_vault(patch: Patch, settings: Any, hub: World, path: Path) -> None:
 
 
 def _no_fonts(patch: Patch, settings: Any, hub: World, path: Path) -> None:
-    patch.setattr(machine, "FONT", path / "none.ttf")
+    patch.setattr(machine, "FONTS", str(path))
 
 
 def _broken_key(patch: Patch, settings: Any, hub: World, path: Path) -> None:
