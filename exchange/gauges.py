@@ -18,7 +18,7 @@ from prometheus_client.registry import Collector
 from agencies import authorities
 from agencies.directory import Certificate
 from agencies.models import RevocationList
-from exchange import facts, housekeeping, keys, mode, sealing
+from exchange import anchors, facts, housekeeping, keys, mode, sealing
 from exchange.audit import run as audit
 from exchange.models import Delivery, Lane, Log, Pending
 
@@ -39,6 +39,7 @@ GAUGES: Mapping[str, tuple[str, tuple[str, ...]]] = MappingProxyType(
         "hub_seal_lag_seconds": ("Age of the oldest of them; 0 when there is none", ()),
         "hub_log_events": ("Events in the log that is being written", ()),
         "hub_log_findings": ("What the newest checks of the log found", ()),
+        "hub_anchors_late": ("Parties that should have vouched for the log by now and have not", ()),
         "hub_backup_age_seconds": ("Time since the last backup", ()),
         "hub_mode": ("1 for the mode in force: normal, maintenance or read-only", ("mode",)),
         "hub_vault_bytes": ("Bytes of all packages, as of the last housekeeping", ()),
@@ -130,6 +131,7 @@ def _log(now: datetime) -> Reading:
     yield "hub_seal_lag_seconds", (), max(0.0, (now - oldest).total_seconds()) if oldest else 0.0
     yield "hub_log_events", (), current.size if current else 0
     yield "hub_log_findings", (), len(audit.alarms())
+    yield "hub_anchors_late", (), sum(1 for _ in anchors.late(now))
 
 
 def _certificates(now: datetime) -> Reading:

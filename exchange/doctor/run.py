@@ -3,6 +3,8 @@
 from collections.abc import Callable, Iterator, Mapping
 from types import MappingProxyType
 
+from django.db import DatabaseError
+
 from exchange.doctor import database, machine, processes, trust
 from exchange.doctor.faults import Finding
 
@@ -29,4 +31,13 @@ def examine() -> dict[str, list[Finding]]:
     if down := list(database.reachable()):
         found = {name: list(PARTS[name]()) for name in _WITHOUT_DATABASE}
         return {"database": down, **found}
-    return {name: list(look()) for name, look in PARTS.items()}
+    return {name: _look(name) for name in PARTS}
+
+
+def _look(name: str) -> list[Finding]:
+    """The findings of one part. Before the migrations of new code a table may not be there yet: say that."""
+    try:
+        return list(PARTS[name]())
+    except DatabaseError as error:
+        code = "migrations.missing" if any(database.migrations()) else "database.down"
+        return [Finding(code, f"{name}: {str(error).strip().splitlines()[0]}")]

@@ -24,7 +24,7 @@ from prometheus_client import REGISTRY, CollectorRegistry, generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
 from agencies.models import Certificate, RevocationList
-from exchange import facts, gauges, housekeeping, intake, mode, pushing
+from exchange import anchors, facts, gauges, housekeeping, intake, mode, pushing
 from exchange.gauges import GAUGES, Gauges
 from exchange.models import Lane, LogCheck
 from tests.api.conftest import Caller, fetch_token
@@ -199,6 +199,10 @@ def _log_broken(hub: World, client: Client, patch: Patch) -> None:
     LogCheck.objects.create(at=timezone.now(), full=True, held=False, findings=[finding])
 
 
+def _anchor(hub: World, client: Client, patch: Patch) -> None:
+    patch.setattr(anchors, "late", lambda now: iter(["witness https://w: 2026-11-20"]))
+
+
 def _disk(hub: World, client: Client, patch: Patch) -> None:
     patch.setattr(shutil, "disk_usage", lambda path: SimpleNamespace(total=100, free=5))
 
@@ -245,6 +249,7 @@ FAULTS: dict[str, Make] = {
     "HubPushFails": _push_fails,
     "HubSealLag": _seal_lag,
     "HubLogBroken": _log_broken,
+    "HubAnchorLate": _anchor,
     "HubDiskLow": _disk,
     "HubCertificateExpires": _certificate,
     "HubRevocationListOverdue": _crl,

@@ -20,7 +20,7 @@ from django.utils import timezone
 from agencies.models import Certificate, RevocationList
 from exchange import anchors, facts, mode
 from exchange.celery import WATCHED
-from exchange.doctor import database, faults, machine, processes
+from exchange.doctor import database, faults, machine, processes, run
 from exchange.models import Fact, LogCheck
 from tests.world import World
 
@@ -302,6 +302,16 @@ def test_the_doctor_sees(
 def test_without_a_database_the_rest_is_still_looked_at(healthy: World, monkeypatch: Patch) -> None:
     _answers(monkeypatch, "SELECT 1", _refuse)
     assert doctor()[1]["parts"].keys() == {"database", "machine", "broker", "web"}
+
+
+def test_a_table_that_a_migration_will_make_is_no_accident(healthy: World, monkeypatch: Patch) -> None:
+    def look() -> Iterator[faults.Finding]:
+        raise OperationalError("no such table: exchange_new")
+        yield faults.Finding("log.findings", "")
+
+    monkeypatch.setattr(run, "PARTS", {**run.PARTS, "log": look})
+    MigrationRecorder.Migration.objects.filter(app="exchange", name="0001_initial").delete()
+    assert doctor()[1]["parts"]["log"][0]["code"] == "migrations.missing"
 
 
 def test_a_person_reads_what_was_seen_and_what_to_do(healthy: World) -> None:
