@@ -25,7 +25,7 @@ from exchange.evidence.prove import Nodes
 from exchange.models import Checkpoint, Event, Log, LogEntry, Pending, SealHeader, StoredReceipt, Tile
 from exchange.signer import SignerRefused
 
-BATCH = 5000
+BATCH = 20_000
 RECEIPTS = 500
 POLL_SECONDS = 0.25
 STANDBY_SECONDS = 1.0

@@ -16,7 +16,6 @@ TOOLS = (
     "xmlsec1",
     "openssl",
     "go",
-    "softhsm2-util",
     "pdftotext",
     "promtool",
     "nginx",

@@ -3,7 +3,7 @@
 import traceback
 from collections.abc import Callable, Iterator, Sequence
 
-from tests.bench import accept, deliver, resources, vxp
+from tests.bench import accept, deliver, evidence, resources, vxp
 from tests.bench.rows import Row
 from tests.bench.stage import Stage, running
 
@@ -17,6 +17,10 @@ ON_ONE_STAGE: tuple[Measure, ...] = (
     deliver.latency,
     vxp.clients,
     resources.large,
+    evidence.sealing_lag,
+    evidence.append_cost,
+    evidence.catch_up,
+    evidence.verifier,
     resources.claims,
 )
 
