@@ -2,7 +2,18 @@
 
 from django.urls import path, re_path
 
-from exchange.api import agencies, deliveries, events, log, packages, problems, schema, statistics, witness
+from exchange.api import (
+    agencies,
+    deliveries,
+    events,
+    exports,
+    log,
+    packages,
+    problems,
+    schema,
+    statistics,
+    witness,
+)
 
 urlpatterns = [
     path("packages", packages.PackagesView.as_view(), name="api-packages"),
@@ -12,6 +23,10 @@ urlpatterns = [
     path("packages/<uuid:package_id>/trail", packages.TrailView.as_view(), name="api-trail"),
     path("packages/<uuid:package_id>/receipts", packages.ReceiptsView.as_view(), name="api-receipts"),
     path("packages/<uuid:package_id>/statements", packages.StatementsView.as_view(), name="api-statements"),
+    path("packages/<uuid:package_id>/proof", exports.ProofView.as_view(), name="api-proof"),
+    path("exports", exports.ExportsView.as_view(), name="api-exports"),
+    path("exports/<uuid:export_id>", exports.ExportView.as_view(), name="api-export"),
+    path("exports/<uuid:export_id>/content", exports.ExportContentView.as_view(), name="api-export-content"),
     path("inbox", deliveries.InboxView.as_view(), name="api-inbox"),
     path("deliveries/<uuid:delivery_id>", deliveries.DeliveryView.as_view(), name="api-delivery"),
     path(
