@@ -9,6 +9,7 @@ import tempfile
 import zipfile
 from base64 import b64encode
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from hashlib import sha256
 from pathlib import Path
@@ -19,13 +20,11 @@ from xml.sax.saxutils import quoteattr
 from django.conf import settings
 
 from exchange import keys, log, proofs, vault
-from exchange.evidence import receipts
-from exchange.evidence.checkpoint import Checkpoint as Head
-from exchange.evidence.checkpoint import Note
+from exchange.evidence import prove, receipts, tiles
+from exchange.evidence.proof import Proof
 from exchange.exports import cades, proof, trail
 from exchange.exports.readers import Reader
-from exchange.exports.trail import Part
-from exchange.models import Event, Log, LogEntry, Package
+from exchange.models import Anchor, AnchorKind, Checkpoint, Event, Log, Package
 from exchange.refusals import Refused
 
 MIMETYPE = "application/vnd.etsi.asic-e+zip"
@@ -41,10 +40,11 @@ def write(path: Path, package: Package, reader: Reader, now: datetime) -> int:
     """
     events = list(reader.events(package).select_related("body", "stored_receipt__header"))
     events = [event for event in events if hasattr(event, "body")]
-    sealed = _receipts(events)
+    extracts = _extracts(events)
+    sealed = _receipts(extracts)
     files = {
         **sealed,
-        **_trails(events),
+        **_trails(extracts),
         **_certificates(sealed.values()),
         "xac-nhan.pdf": _page(package, reader, now),
         "HUONG-DAN.txt": _instructions(package, now).encode(),
@@ -86,41 +86,70 @@ def manifest_of(digests: Mapping[str, bytes]) -> bytes:
     ).encode()
 
 
-def _receipts(events: Sequence[Event]) -> dict[str, bytes]:
+@dataclass(frozen=True, slots=True)
+class _Extract:
+    """The events of the bundle in one log, by index, and the head that all of them are proved by."""
+
+    log: Log
+    signed: Checkpoint
+    events: dict[int, Event]
+
+    def proof(self, index: int) -> str:
+        """The tlog-proof of one of them."""
+        nodes = tiles.nodes(self.signed.size, proofs.reader(self.log))
+        path = prove.inclusion(index, self.signed.size, nodes)
+        return str(Proof(index, tuple(path), self.signed.note.encode()))
+
+
+def _extracts(events: Sequence[Event]) -> list[_Extract]:
+    """Where the events stand; one that stands in two logs is shown in the later one."""
     places = proofs.wait_for_places([event.pk for event in events], PATIENCE)
     if len(places) < len(events):
         raise Refused("export.not-sealed")
+    found: dict[str, dict[int, Event]] = {}
+    for event in events:
+        found.setdefault(places[event.pk].origin, {})[places[event.pk].index] = event
+    logs = Log.objects.filter(origin__in=found).order_by("id")
+    return [
+        _Extract(one, _head(one, max(found[one.origin])), dict(sorted(found[one.origin].items())))
+        for one in logs
+    ]
+
+
+def _head(one: Log, last: int) -> Checkpoint:
+    """The newest signed head that covers index `last`, one with a time stamp if there is any."""
+    covering = one.checkpoints.filter(size__gt=last).order_by("-size")
+    head = covering.filter(anchors__kind=AnchorKind.TIME_STAMP).first() or covering.first()
+    if head is None:
+        raise Refused("export.not-sealed")
+    return head
+
+
+def _receipts(extracts: Sequence[_Extract]) -> dict[str, bytes]:
     made = {}
-    for number, event in enumerate(events, 1):
+    sealed = [(event, one.proof(index)) for one in extracts for index, event in one.events.items()]
+    for number, (event, proved) in enumerate(sealed, 1):
         found = log.receipt(event)
-        receipt = receipts.Receipt(found.raw, found.jws, places[event.pk].proof)
-        made[f"receipts/{number:03}-{event.name}.json"] = bytes(receipt)
+        made[f"receipts/{number:03}-{event.name}.json"] = bytes(
+            receipts.Receipt(found.raw, found.jws, proved)
+        )
     return made
 
 
-def _trails(events: Sequence[Event]) -> dict[str, bytes]:
-    """The same events as an extract of each log that they stand in."""
-    entries = LogEntry.objects.filter(event__in=[event.pk for event in events])
-    logs = list(Log.objects.filter(pk__in=entries.values("log")).order_by("id"))
+def _trails(extracts: Sequence[_Extract]) -> dict[str, bytes]:
+    """The same events as an extract of each log that they stand in, with the time stamp of its head."""
     files: dict[str, bytes] = {}
-    for number, one in enumerate(logs, 1):
-        folder = "" if len(logs) == 1 else f"logs/{number}/"
-        places = list(entries.filter(log=one).order_by("index").values_list("index", flat=True))
-        files |= {f"{folder}{name}": data for name, data in _trail(one, places).items()}
+    for number, one in enumerate(extracts, 1):
+        folder = "" if len(extracts) == 1 else f"logs/{number}/"
+        places = list(one.events)
+        files |= {
+            f"{folder}events.jsonl": b"".join(trail.lines(one.log, places)),
+            f"{folder}proofs": "".join(trail.Paths(one.log, one.signed.size).lines(places)).encode(),
+            f"{folder}checkpoint": one.signed.note.encode(),
+        }
+        if stamp := Anchor.objects.filter(checkpoint=one.signed, kind=AnchorKind.TIME_STAMP).first():
+            files[f"{folder}checkpoint.tst"] = bytes(stamp.value)
     return files
-
-
-def _trail(one: Log, places: Sequence[int]) -> dict[str, bytes]:
-    signed = one.last_checkpoint()
-    if signed is None:
-        raise Refused("export.not-sealed")
-    note = signed.note.encode()
-    part = Part(one, Head.parse(Note.parse(signed.note.encode()).text), note, places)
-    return {
-        "events.jsonl": b"".join(trail.lines(one, places)),
-        "proofs": "".join(trail.Paths(one, part.head.size).lines(places)).encode(),
-        "checkpoint": note,
-    }
 
 
 def _certificates(sealed: Iterable[bytes]) -> dict[str, bytes]:
@@ -145,7 +174,7 @@ Do {settings.ENVIRONMENT.name} ({settings.ENVIRONMENT.code}) lập lúc {now.iso
 {PACKAGE:<28} gói tin gốc, đúng từng byte như nơi gửi đã gửi
 receipts/*.json              biên nhận: sự kiện, con dấu của trục (JWS), chỗ đứng trong nhật ký
 events.jsonl, proofs         các sự kiện ấy và đường dẫn tới gốc cây băm
-checkpoint                   đầu nhật ký đã ký
+checkpoint                   đầu nhật ký đã ký; checkpoint.tst: dấu thời gian RFC 3161 trên đó, nếu có
 certificates/                chứng thư con dấu và khóa của nhật ký
 xac-nhan.pdf                 bản đọc
 META-INF/                    manifest nêu mã băm của mọi tệp, và chữ ký CAdES của trục trên manifest

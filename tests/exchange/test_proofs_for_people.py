@@ -15,15 +15,19 @@ from django.conf import settings
 from django.test import Client
 from django.utils import timezone
 
-from exchange import door, intake, keys, sealing
+from exchange import anchors, door, intake, keys, sealing
 from exchange.envelope import package as envelope
 from exchange.evidence import verify
 from exchange.exports import bundle, codes, proof, readers
 from exchange.models import AttachedFile, Delivery, Log, Package, ProofCode
 from exchange.refusals import Refused
 from tests.exchange import parties
+from tests.exchange.test_anchors import authority, outside, stamping
 from tests.exchange.test_exports import EVERYTHING, clerk, text_of_pdf
+from tests.tsa import TimeStampAuthority
 from tests.world import NOW, World, answer_to
+
+__all__ = ["authority", "outside", "stamping"]
 
 LETTER = b"%PDF-1.7 the letter that people hold"
 SUBJECT = "Triển khai kế hoạch <b>năm</b> 2026 & phần còn lại"
@@ -225,6 +229,20 @@ def test_events_in_two_logs_give_two_trails(hub: World, tmp_path: Path, trusted:
     code, said = checked(tmp_path / "b.asice", trusted)
     assert code == 0, said
     assert said.count("OK: Every event shown stands in the log") == 2
+
+
+@pytest.mark.usefixtures("stamping")
+def test_the_bundle_brings_the_time_stamp_of_its_checkpoint(
+    hub: World, sent: intake.Acceptance, authority: TimeStampAuthority, trusted: list[str], tmp_path: Path
+) -> None:
+    now = datetime.now(UTC)
+    assert anchors.anchor(now) == 1
+    hub.send("H29", "H29.5", now=now)
+    sealing.seal(now)  # a newer head, without a time stamp
+    bundle.write(tmp_path / "b.asice", sent.package, EVERYTHING, now)
+    code, said = checked(tmp_path / "b.asice", [*trusted, "--tsa", str(authority.root)])
+    assert code == 0, said
+    assert "OK: Time stamp (openssl)" in said
 
 
 def test_an_event_that_is_not_sealed_yet_gives_no_bundle(
