@@ -19,7 +19,7 @@ from django.conf import settings
 
 from agencies import directory
 from agencies.directory import System
-from exchange import axis, intake, log, registry, transport
+from exchange import axis, intake, log, mode, registry, transport
 from exchange.models import Package
 from exchange.refusals import Refused
 from exchange.transport import Unanswered
@@ -46,7 +46,7 @@ def _each(work: Callable[[System], int]) -> list[int]:
     """What `work` gave for every hub above; one that does not answer is logged and passed over."""
     done = []
     for system in directory.uplinks():
-        if system.paused_at is None:
+        if system.paused_at is None and mode.moving():
             try:
                 done.append(work(system))
             except Unanswered as error:

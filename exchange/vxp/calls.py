@@ -30,12 +30,14 @@ _DOC_ID = ("docId", "docid")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Call:
-    """How a call is answered, by which method, which parameters it acts on, and its empty `data`."""
+    """How a call is answered, by which method, which parameters it acts on, its empty `data`, and whether it
+    moves anything (and so waits for the end of read-only mode)."""
 
     answer: Callable[[Caller, HttpRequest], HttpResponseBase]
     acted_on: tuple[str, ...] = ()
     method: str = "POST"
     empty: Any = ""
+    moves: bool = False
 
 
 # --- the directory ------------------------------------------------------------------------------------
@@ -227,14 +229,14 @@ CALLS = {
     "getAgenciesList": Call(answer=_all_agencies, empty=[]),
     "getAgenciesListQD20": Call(answer=_agencies, acted_on=("level",), empty=[]),
     "getSynchronizeUnit": Call(answer=_units, empty=[]),
-    "registerAgency": Call(answer=_register),
-    "deleteAgency": Call(answer=_delete, acted_on=("AgencyCode",)),
+    "registerAgency": Call(answer=_register, moves=True),
+    "deleteAgency": Call(answer=_delete, acted_on=("AgencyCode",), moves=True),
     "getReceivedEdocList": Call(answer=_received, acted_on=("messagetype", "fromDate", "toDate"), empty=[]),
     "getSentEdocList": Call(answer=_sent, acted_on=("docId",), empty=[]),
-    "getEdoc": Call(answer=_fetch, acted_on=("docId",)),
-    "downloadEdoc": Call(answer=_download, acted_on=("docId",), method="GET"),
-    "sendEdoc": Call(answer=_send, acted_on=("hash-file", "from")),
-    "updateStatus": Call(answer=_settle, acted_on=("docId", "status")),
+    "getEdoc": Call(answer=_fetch, acted_on=("docId",), moves=True),
+    "downloadEdoc": Call(answer=_download, acted_on=("docId",), method="GET", moves=True),
+    "sendEdoc": Call(answer=_send, acted_on=("hash-file", "from"), moves=True),
+    "updateStatus": Call(answer=_settle, acted_on=("docId", "status"), moves=True),
     "countReceiveEdoc": Call(answer=_count_documents),
     "countReceiveStatus": Call(answer=_count_statuses),
 }

@@ -6,6 +6,7 @@ from django.http.response import HttpResponseBase
 from django.utils import timezone
 from django.views.decorators.csrf import csrf_exempt
 
+from exchange import mode
 from exchange.refusals import Refused
 from exchange.vxp import answers
 from exchange.vxp.authentication import authenticate
@@ -25,6 +26,8 @@ def call(request: HttpRequest, name: str) -> HttpResponseBase:
         if request.method != found.method:
             raise Refused("request.method", method=str(request.method))
         caller = authenticate(request, found.acted_on, timezone.now())
+        if found.moves:
+            mode.check_moving()
         return found.answer(caller, request)
     except Refused as refused:
         return answers.refused(refused, empty)

@@ -7,7 +7,7 @@ from uuid import uuid4
 import pytest
 from django.utils import timezone
 
-from exchange import axis, registry
+from exchange import axis, mode, registry
 from exchange.models import Delivery, Package
 from tests.vxp.conftest import Client, Connect
 from tests.vxp.test_calls import good, refusal, send
@@ -190,6 +190,26 @@ def test_an_axis_above_cannot_sign_in_as_a_client(hub: World, connect: Connect) 
     hub.system_of("H29.5")
     type(hub.system_of("H29.5")).objects.filter(vxp_id="vxp.H29.5").update(kind="axis")
     assert refusal(transport.received()) == "15"
+
+
+def test_in_read_only_mode_nothing_moves_and_the_lists_still_answer(hub: World, connect: Connect) -> None:
+    transport = connect("H29.5")
+    package = send(hub, "H29.5")
+    [item] = good(transport.received())
+    mode.switch(mode.Mode.READ_ONLY, seconds=60, by="test", at=timezone.now())
+    try:
+        answers = [
+            transport.get(item["docId"]),
+            transport.update(item["docId"], "done"),
+            transport.send(hub.document("H29.5", "H29"), "H29.5"),
+            transport.register(code="H29.5.1", name="Đơn vị"),
+            json.loads(transport.download(item["docId"])),
+        ]
+        assert {refusal(answer) for answer in answers} == {"20"}
+        assert [one["docId"] for one in good(transport.received())] == [item["docId"]]
+    finally:
+        mode.switch(mode.Mode.NORMAL, seconds=0, by="test", at=timezone.now())
+    assert package.deliveries.get().served_at is None
 
 
 def test_an_error_of_the_hub_is_an_answer_too(
