@@ -1,6 +1,6 @@
 # A fresh machine needs Python 3.11 or newer with its venv module, and make. Everything else is installed here.
 .DEFAULT_GOAL := help
-.PHONY: help demo run test bench lint lock verifier backup restore upgrade wheels compatible
+.PHONY: help demo run test bench lint lock audit verifier backup restore upgrade wheels compatible
 
 PORT ?= 8000
 JOBS ?= 3
@@ -29,6 +29,9 @@ test: lint ## Mọi kiểm tra và kiểm thử / lint, then every test
 
 bench: .venv/requirements-dev.txt ## Đo tốc độ so với mức sàn, trên cả hai cấu hình / speed beside its floor, on both set-ups (10 minutes)
 	$(BIN)/python -m tests.bench
+
+audit: .venv/requirements-dev.txt ## Hỏi các lỗ hổng đã công bố của thư viện (cần mạng) / known vulnerabilities of the locked libraries (needs the network)
+	$(BIN)/pip-audit --strict --disable-pip --no-deps --require-hashes -r requirements.txt
 
 lint: .venv/requirements-dev.txt ## Định dạng, kiểu, hướng import, migration còn thiếu / everything checked without running it
 	$(BIN)/ruff check .

@@ -22,6 +22,8 @@ TOOLS = (
     "gpg",
     "systemd-analyze",
     "pg_dump",
+    "node",
+    "npm",
 )
 
 
