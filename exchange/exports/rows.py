@@ -65,10 +65,11 @@ class Events(Source):
 
     def keys(self) -> Sequence[int]:
         """Event ids, in one order whatever the streams."""
+        sets = self.found()
         found = array("q")
-        for rows in self.found():
-            found.extend(rows.order_by().values_list("pk", flat=True).iterator(KEYS_AT_ONCE))
-        return array("q", sorted(found))
+        for rows in sets:
+            found.extend(rows.order_by("pk").values_list("pk", flat=True).iterator(KEYS_AT_ONCE))
+        return found if len(sets) == 1 else array("q", sorted(found))
 
     def rows(self, keys: Sequence[int]) -> list[list[Cell]]:
         """Three queries for a page."""
