@@ -9,6 +9,7 @@ import pytest
 from django.contrib.auth.models import User
 from django.core.management import CommandError, call_command
 from django.db import connection
+from django.test import Client
 
 from exchange.doctor import faults, run
 from exchange.management.commands import smoke_test, upgrade
@@ -113,3 +114,7 @@ def test_the_first_steps_name_what_is_still_wrong(hub: Any, settings: Any, tmp_p
     settings.ENVIRONMENT = replace(settings.ENVIRONMENT, trust_dir=tmp_path)
     with pytest.raises(CommandError, match=r"trust\.empty"):
         said("setup_hub")
+
+
+def test_the_version_stands_on_the_pages(db: None, admin_client: Client, settings: Any) -> None:
+    assert f"v{settings.VERSION}" in admin_client.get("/admin/").content.decode()
