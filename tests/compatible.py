@@ -8,13 +8,14 @@ import os
 import subprocess
 import sys
 import tempfile
+from pathlib import Path
 from urllib.parse import urlsplit
 
 import psycopg
 
-from tests.live import ROOT
 from tests.services import broker_url, database_url
 
+ROOT = Path(__file__).parent.parent
 _TESTS = ("tests/api/test_packages.py", "tests/api/test_deliveries.py", "tests/api/test_tokens.py")
 # The old tests name their database after their process, which `exec` keeps.
 _RUN = """
