@@ -1,6 +1,6 @@
 # A fresh machine needs Python 3.11 or newer with its venv module, and make. Everything else is installed here.
 .DEFAULT_GOAL := help
-.PHONY: help demo run test bench lint lock audit verifier backup restore upgrade wheels compatible
+.PHONY: help demo run test bench soak lint lock audit verifier backup restore upgrade wheels compatible
 
 PORT ?= 8000
 JOBS ?= 3
@@ -32,6 +32,8 @@ bench: .venv/requirements-dev.txt ## Đo tốc độ so với mức sàn, trên 
 
 audit: .venv/requirements-dev.txt ## Hỏi các lỗ hổng đã công bố của thư viện (cần mạng) / known vulnerabilities of the locked libraries (needs the network)
 	$(BIN)/pip-audit --strict --disable-pip --no-deps --require-hashes -r requirements.txt
+soak: .venv/requirements-dev.txt ## Mười nghìn văn bản trong khi các tiến trình bị kill -9 / ten thousand documents under kill -9 (12 minutes)
+	$(BIN)/python -m tests.failures.soak
 
 lint: .venv/requirements-dev.txt ## Định dạng, kiểu, hướng import, migration còn thiếu / everything checked without running it
 	$(BIN)/ruff check .

@@ -12,7 +12,7 @@ import time
 from base64 import b64encode
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 from socket import create_server
@@ -46,8 +46,8 @@ class LiveHub:
 
     port: int
     clients: dict[str, tuple[str, str]]
-    supervisor: subprocess.Popen[bytes]
     environ: dict[str, str]
+    supervisor: subprocess.Popen[bytes] = field(init=False)
 
     def request(self, method: str, path: str, body: bytes | None = None, **headers: str) -> tuple[int, Any]:
         """One request; connection errors are tried again, as a client of a restarting hub does."""
@@ -96,13 +96,25 @@ class LiveHub:
         return self.request(method, f"/api/v1/{path}", body, **headers)
 
     def kill(self, name: str) -> bool:
-        """SIGKILL every process of the child `name` (web, worker, scheduler); False when none runs."""
-        words = {"web": "exchange.management.web", "worker": "worker --pool"}[name]
+        """SIGKILL every process of the child `name`; False when none runs."""
+        words = {
+            "web": "exchange.management.web",
+            "worker": "worker --pool",
+            "scheduler": "exchange.celery -q beat",
+            "sealer": "manage.py seal_log",
+        }[name]
         victims = [pid for pid, line in descendants(self.supervisor.pid) if words in line]
         for pid in victims:
             with _gone_already():
                 os.kill(pid, signal.SIGKILL)
         return bool(victims)
+
+    def start(self) -> None:
+        """Start the supervisor, with the lines of all processes in `hub.log`."""
+        with (Path(self.environ["HUB_DATA_DIR"]).parent / "hub.log").open("ab") as log:
+            self.supervisor = subprocess.Popen(
+                (sys.executable, "manage.py", "runhub"), cwd=ROOT, env=self.environ, stdout=log, stderr=log
+            )
 
     def manage(self, *words: str) -> str:
         """Run a command of the hub and return what it printed."""
@@ -204,17 +216,14 @@ def running(directory: Path, keys: Keys, callback_url: str, **extra: str) -> Ite
             json.dumps({"callback_url": callback_url, "certificates": certificates})
         )
         clients = json.loads(run(environ, "-m", "tests.city", str(directory / "city.json")))
-        with (directory / "hub.log").open("wb") as log:
-            supervisor = subprocess.Popen(
-                (sys.executable, "manage.py", "runhub"), cwd=ROOT, env=environ, stdout=log, stderr=log
-            )
-        hub = LiveHub(port, {name: tuple(pair) for name, pair in clients.items()}, supervisor, environ)
+        hub = LiveHub(port, {name: tuple(pair) for name, pair in clients.items()}, environ)
+        hub.start()
         try:
             until(lambda: hub.request("GET", "/healthz")[0] == 200, "the hub")
             yield hub
         finally:
-            supervisor.terminate()
-            supervisor.wait(30)
+            hub.supervisor.terminate()
+            hub.supervisor.wait(30)
 
 
 __all__ = ["LiveHub", "running", "until", "world"]
