@@ -32,6 +32,7 @@ bench: .venv/requirements-dev.txt ## Đo tốc độ so với mức sàn, trên 
 
 audit: .venv/requirements-dev.txt ## Hỏi các lỗ hổng đã công bố của thư viện (cần mạng) / known vulnerabilities of the locked libraries (needs the network)
 	$(BIN)/pip-audit --strict --disable-pip --no-deps --require-hashes -r requirements.txt
+
 soak: .venv/requirements-dev.txt ## Mười nghìn văn bản trong khi các tiến trình bị kill -9 / ten thousand documents under kill -9 (12 minutes)
 	$(BIN)/python -m tests.failures.soak
 
