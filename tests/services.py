@@ -17,6 +17,7 @@ TOOLS = (
     "openssl",
     "go",
     "pdftotext",
+    "chromium",
     "promtool",
     "nginx",
     "gpg",

@@ -14,6 +14,7 @@ from django.utils.translation import gettext_lazy as _
 
 from agencies.models import Credential
 from exchange.admin import deliveries, events, exports, health, packages, people, quick, redactions, registry
+from exchange.admin.signing_in import SignInForm
 
 __all__ = ["deliveries", "events", "exports", "packages", "people", "redactions", "registry"]
 
@@ -38,5 +39,6 @@ _oauth: list[type[Model]] = [Credential, *apps.get_app_config("oauth2_provider")
 for _model in _oauth:
     if admin.site.is_registered(_model):
         admin.site.unregister(_model)
+admin.site.login_form = SignInForm
 admin.site.index_title = _("Tổng quan")
 vars(admin.site)["extra_urls"] = _first  # unfold's hook for addresses that come first

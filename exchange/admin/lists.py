@@ -19,6 +19,7 @@ from django.utils.timezone import make_aware
 from django.utils.translation import gettext as _
 
 COUNTED = 10_000
+COUNTS = "Hub-Counts"  # the header of a request that wants the chips counted
 PAGE = 50
 Narrow = Callable[[QuerySet[Any]], QuerySet[Any]]
 
@@ -78,8 +79,11 @@ class Shown:
 
 
 def page(request: HttpRequest, rows: QuerySet[Any], plan: Plan) -> Shown:
-    """The page of `rows` that the address asks for. Raises BadRequest for what no list has."""
-    asked = request.GET
+    """The page of `rows` that the address asks for. Raises BadRequest for what no list has.
+
+    The chips' counts cost more than the rows: the page's script asks for them once the rows are there.
+    """
+    asked, counted = request.GET, COUNTS in request.headers
     _refuse_unknown(asked, plan)
     question = asked.get("q", "").strip()
     chip = next(item for item in plan.chips if item.key == asked.get("show", plan.chips[0].key))
@@ -99,7 +103,7 @@ def page(request: HttpRequest, rows: QuerySet[Any], plan: Plan) -> Shown:
     return Shown(
         rows=found,
         question=question,
-        chips=[_chip(item, item is chip, asked) for item in plan.chips],
+        chips=[_chip(item, item is chip, asked, counted=counted) for item in plan.chips],
         choices=[_choice(item, asked.get(item.key, "")) for item in plan.choices],
         days={"from": asked.get("from", ""), "to": asked.get("to", "")},
         problems=problems,
@@ -201,12 +205,12 @@ def _address(asked: QueryDict, **changed: str | None) -> str:
     return f"?{query.urlencode()}"
 
 
-def _chip(item: Chip, active: bool, asked: QueryDict) -> Mapping[str, Any]:
+def _chip(item: Chip, active: bool, asked: QueryDict, *, counted: bool) -> Mapping[str, Any]:
     return {
         "words": item.words,
         "icon": item.icon,
         "tone": item.tone,
-        "count": bounded(item.counted()),
+        "count": bounded(item.counted()) if counted else "",
         "active": active,
         "url": _address(asked, show=item.key, after=None),
     }

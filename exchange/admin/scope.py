@@ -76,7 +76,8 @@ def _deliveries(request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
     if request.user.has_perm(WATCH_DELIVERIES) and not sees_content(request):
         return queryset
     own = own_ids(request)
-    return queryset.filter(Q(package__sender__in=own) | Q(recipient__in=own))
+    sent = Package.objects.filter(sender__in=own).order_by().values("pk")
+    return queryset.filter(Q(package__in=sent) | Q(recipient__in=own))
 
 
 def _attempts(request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:

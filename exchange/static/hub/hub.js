@@ -91,6 +91,16 @@
         }, 1000 * Number(place.dataset.fresh));
     };
 
+    // --- counts that come after the rows ---------------------------------------------------------------
+    const counts = async () => {
+        if (!find("[data-counts]")) return;
+        const answer = await fetch(location.href, {headers: {"Hub-Counts": "1"}});
+        if (!answer.ok || answer.redirected) return;
+        const page = new DOMParser().parseFromString(await answer.text(), "text/html");
+        const counted = all("[data-count]", page);
+        all("[data-count]").forEach((place, index) => { place.textContent = counted[index]?.textContent ?? ""; });
+    };
+
     // --- filters --------------------------------------------------------------------------------------
     const filters = () => all("[data-filters]").forEach((form) => {
         form.addEventListener("change", (event) => { if (event.target.matches("select")) form.requestSubmit(); });
@@ -99,5 +109,5 @@
         });
     });
 
-    document.addEventListener("DOMContentLoaded", () => { quick(); copying(); pieces(); fresh(); filters(); });
+    document.addEventListener("DOMContentLoaded", () => { quick(); copying(); pieces(); fresh(); counts(); filters(); });
 })();
