@@ -73,7 +73,8 @@ def anchor(now: datetime) -> int:
     made = 0
     for party in parties():
         last = _last(current, party)
-        if last and (last.checkpoint.size == head.size or now < last.checkpoint.signed_at + party.every):
+        rests = bool(last and party.every and now < last.checkpoint.signed_at + party.every)
+        if rests or (last and last.checkpoint.size == head.size):
             continue
         try:
             made += _ask(party, current, head, last)

@@ -123,7 +123,7 @@ def test_a_head_is_stamped_again_after_the_interval_and_only_when_the_log_grew(
     hub.send("H29", "H29.5")
     sealing.seal(NOW)
     assert anchors.anchor(NOW + timedelta(minutes=9)) == 0
-    assert anchors.anchor(NOW + timedelta(minutes=10)) == 1
+    assert anchors.anchor(NOW + timedelta(minutes=11)) == 1
 
 
 @pytest.mark.parametrize(
