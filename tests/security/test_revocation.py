@@ -397,6 +397,6 @@ def test_a_redirect_is_not_followed(site: Site) -> None:
 
 
 def test_an_answer_without_end_is_cut_off(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(transport, "FETCH_LIMIT", 1000)
+    monkeypatch.setattr(transport.calls, "FETCH_LIMIT", 1000)
     site.pages["/crl"] = b"x" * 100_000
     assert unfetched(f"{site.url}/crl") == "more than 1000 bytes"
