@@ -56,7 +56,7 @@ def healthy(hub: World, monkeypatch: Patch, settings: Any, web: int) -> World:
     facts.say("backup", datetime.now(UTC))
     monkeypatch.setattr(mode, "_seen", None)
     call_command("seal_log", "--once", stdout=StringIO())
-    settings.ENVIRONMENT = replace(settings.ENVIRONMENT, port=web)
+    settings.ENVIRONMENT = replace(settings.ENVIRONMENT, port=web, base_url="https://hub.test")
     settings.ENVIRONMENT.keys.chmod(0o700)
     monkeypatch.setattr(machine, "_clock_state", lambda: 0)
     monkeypatch.setattr(machine, "_different_libraries", list)  # the tests run with more than the lock
