@@ -6,8 +6,10 @@ from io import StringIO
 from typing import Any
 from uuid import UUID
 
+import pytest
 from django.contrib.sessions.models import Session
 from django.core.management import call_command
+from django.db import connection
 from django.utils import timezone
 from oauth2_provider.models import AccessToken
 
@@ -79,3 +81,27 @@ def test_the_size_of_the_vault_is_told(hub: World) -> None:
     word = facts.found("housekeeping")
     assert word is not None
     assert word.value["vault_bytes"] == size
+
+
+@pytest.mark.postgresql
+def test_busy_tables_are_vacuumed_by_rows_and_not_by_a_fifth_of_years(db: None) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT relname, reloptions FROM pg_class WHERE relkind = 'r' AND reloptions IS NOT NULL"
+        )
+        found = {name: dict(word.split("=") for word in words) for name, words in cursor.fetchall()}
+    for large in ("exchange_delivery", "exchange_feedentry", "exchange_attempt"):
+        assert found[large] == {
+            "autovacuum_vacuum_scale_factor": "0.02", "autovacuum_analyze_scale_factor": "0.02",
+        }  # fmt: skip
+    for emptied in (
+        "exchange_pending", "exchange_statisticsdelta", "django_session", "oauth2_provider_accesstoken",
+    ):  # fmt: skip
+        assert found[emptied] == {
+            "autovacuum_vacuum_scale_factor": "0",
+            "autovacuum_vacuum_threshold": "1000",
+        }
+    for rewritten in ("allowance", "circuit", "fact", "feedhead", "log"):
+        assert found[f"exchange_{rewritten}"] == {
+            "autovacuum_vacuum_scale_factor": "0", "autovacuum_vacuum_threshold": "200", "fillfactor": "50",
+        }  # fmt: skip

@@ -212,6 +212,23 @@ def test_in_read_only_mode_nothing_moves_and_the_lists_still_answer(hub: World, 
     assert package.deliveries.get().served_at is None
 
 
+def test_in_maintenance_nothing_is_taken_and_what_was_taken_is_fetched(hub: World, connect: Connect) -> None:
+    transport = connect("H29.5")
+    send(hub, "H29.5")
+    [item] = good(transport.received())
+    mode.switch(mode.Mode.MAINTENANCE, seconds=60, by="test", at=timezone.now())
+    try:
+        taken = Package.objects.count()
+        refused = transport.send(hub.document("H29.5", "H29"), "H29.5")
+        assert (refusal(refused), "60" in json.dumps(refused)) == ("20", True)
+        assert Package.objects.count() == taken
+        assert b"edXML" in transport.download(item["docId"])
+        assert good(transport.update(item["docId"], "done")) is not None
+    finally:
+        mode.switch(mode.Mode.NORMAL, seconds=0, by="test", at=timezone.now())
+    assert Delivery.objects.get(pk=item["docId"]).state == "handed_over"
+
+
 def test_an_error_of_the_hub_is_an_answer_too(
     hub: World, connect: Connect, monkeypatch: pytest.MonkeyPatch
 ) -> None:
