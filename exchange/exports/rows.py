@@ -87,7 +87,7 @@ class Events(Source):
 
     def _row(self, row: tuple[Any, ...], subject: str, place: tuple[str, int | None]) -> list[Cell]:
         _, name, at, package, delivery, raw, text = row
-        facts = json.loads(bytes(raw)) if raw is not None else {}
+        facts = json.loads(str(raw, "utf-8")) if raw is not None else {}
         sender, recipient = facts.get("sender", ""), facts.get("recipient", "")
         return [
             at,
@@ -142,7 +142,9 @@ def streams(chosen: Filter, reader: Reader, prefix: str = "") -> list[Q]:
 
 def reason_of(facts: Mapping[str, Any], text: str) -> str:
     """Why, in words: the title of the refusal, then what was written."""
-    code = facts.get("reason", {}).get("code", "")
+    if "reason" not in facts:
+        return text
+    code = facts["reason"].get("code", "")
     known = REFUSALS.get(code)
     return ": ".join(part for part in (known.title_vi if known else code, text) if part)
 

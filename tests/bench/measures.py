@@ -3,7 +3,7 @@
 import traceback
 from collections.abc import Callable, Iterator, Sequence
 
-from tests.bench import accept, deliver, evidence, resources, vxp
+from tests.bench import accept, deliver, evidence, exports, resources, vxp
 from tests.bench.rows import Row
 from tests.bench.stage import Stage, running
 
@@ -21,6 +21,7 @@ ON_ONE_STAGE: tuple[Measure, ...] = (
     evidence.append_cost,
     evidence.catch_up,
     evidence.verifier,
+    exports.trails,
     resources.claims,
 )
 
