@@ -224,8 +224,20 @@ def _tree_gate(root: etree._Element, limits: Limits) -> None:
                 raise _forbidden(
                     "quá nhiều phần tử hoặc lồng quá sâu", "too many or too deeply nested elements"
                 )
+            _check_prefix(node, str(node.tag))
             if node.attrib:
                 _check_attributes(node, ids, limits)
+
+
+def _check_prefix(element: etree._Element, name: str) -> None:
+    """A colon left in a name is a prefix bound to nothing, which the parser lets pass in broken input."""
+    if ":" in name.rpartition("}")[2]:
+        raise Refused(
+            "package.not-xml",
+            why=f"tiền tố của {name} chưa được khai báo",
+            why_en=f"the prefix of {name} is not declared",
+            line=line(element),
+        )
 
 
 def _check_comment(comment: etree._Element) -> None:
@@ -243,6 +255,7 @@ def _check_attributes(element: etree._Element, ids: set[str], limits: Limits) ->
         raise _forbidden("quá nhiều thuộc tính", "too many attributes on one element", element)
     for key, value in element.attrib.items():
         name = str(key)
+        _check_prefix(element, name)
         qname = etree.QName(name)
         if qname.namespace in (_XML, _XSI):
             raise _forbidden(f"thuộc tính {name}", f"the attribute {name}", element)
