@@ -5,7 +5,6 @@ FORM `floor` is a plain server-side cursor over the same rows, written as they c
 
 import json
 import os
-import resource
 import sys
 import time
 from dataclasses import asdict, dataclass
@@ -67,8 +66,9 @@ def _floor(path: Path) -> int:
 
 
 def _memory() -> float:
-    """MiB at most until now."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / KIBI
+    """MiB at most until now. Not `ru_maxrss`: it begins with what the parent had at the fork."""
+    text = Path("/proc/self/status").read_text()
+    return int(text.partition("VmHWM:")[2].split()[0]) / KIBI
 
 
 if __name__ == "__main__":
