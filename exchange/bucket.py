@@ -48,6 +48,12 @@ def put(name: str, raw: bytes) -> None:
             _storage().save(name, ContentFile(raw))
 
 
+def exists(name: str) -> bool:
+    """Whether the object is there."""
+    with _errors():
+        return bool(_storage().exists(name))
+
+
 def open_object(name: str) -> BinaryIO:
     """The object as a readable file. Raises FileNotFoundError."""
     with _errors():

@@ -60,6 +60,13 @@ def open_bytes(sha256: str) -> BinaryIO:
         raise Missing(sha256) from error
 
 
+def holds(sha256: str) -> bool:
+    """Whether the bytes of `sha256` are there; nothing is read."""
+    if settings.ENVIRONMENT.vault_bucket:
+        return bucket.exists(name_of(sha256))
+    return path_of(sha256).exists()
+
+
 def get(sha256: str) -> bytes:
     """The bytes of `sha256`; raises Missing."""
     with open_bytes(sha256) as file:

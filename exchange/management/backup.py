@@ -5,6 +5,7 @@ in the vault before the commit that names them, so whatever the snapshot names i
 directory `<UTC time>/` with `database`, `vault.tar` and `manifest.json`; a full one holds the whole vault,
 the others what is new. The hub's keys and the signer's memory are not in it: a thief of the backup must not
 be able to sign, and a restored signer must remember more than the database. Only their names and digests are.
+Bytes in an S3 store (HUB_VAULT_BUCKET) are not in it either: the store's own copy, made after this one, is.
 """
 
 import gzip
@@ -53,6 +54,7 @@ class Manifest:
     settings: dict[str, str]
     keys: dict[str, str]
     seconds: float
+    bucket: str = ""  # where the bytes lie that are not in this backup
 
 
 # --- out ----------------------------------------------------------------------------------------------
@@ -64,7 +66,8 @@ def make(target: Path, *, recipient: Path | None = None, full: bool = False, now
     Raises BackupError.
     """
     known = manifests(target)
-    previous = None if full or not known else known[-1]
+    bucket = settings.ENVIRONMENT.vault_bucket
+    previous = None if full or bucket or not known or known[-1].bucket else known[-1]
     stamp = now.astimezone(UTC).strftime(_STAMP)
     if any(item.stamp == stamp for item in known):
         raise BackupError(f"{target / stamp} is there already")
@@ -73,8 +76,10 @@ def make(target: Path, *, recipient: Path | None = None, full: bool = False, now
     started = datetime.now(UTC)
     with _sink(directory / DATABASE, recipient) as file:
         _dump(file)
-    with _sink(directory / VAULT, recipient) as file:
-        files = _pack(file, since=_parse(previous.stamp) - MARGIN if previous else None)
+    files = 0
+    if not bucket:
+        with _sink(directory / VAULT, recipient) as file:
+            files = _pack(file, since=_parse(previous.stamp) - MARGIN if previous else None)
     parts = sorted(path for path in directory.iterdir())
     manifest = Manifest(
         stamp=stamp,
@@ -89,6 +94,7 @@ def make(target: Path, *, recipient: Path | None = None, full: bool = False, now
         settings=_settings(),
         keys=key_list(),
         seconds=round((datetime.now(UTC) - started).total_seconds(), 2),
+        bucket=bucket,
     )
     _write_manifest(directory / MANIFEST, manifest)
     directory.rename(target / stamp)
@@ -178,7 +184,7 @@ def _settings() -> dict[str, str]:
 
 
 def _public(name: str, value: str) -> str:
-    if name == "HUB_SECRET_KEY":
+    if name.endswith("SECRET_KEY"):
         return "***"
     password = urlsplit(value).password if "://" in value else None
     return value.replace(f":{password}@", ":***@") if password else value
@@ -210,11 +216,17 @@ def restore(source: Path, *, stamp: str = "") -> Manifest:
     last = chain[-1]
     if last.database != ("sqlite" if settings.ENVIRONMENT.embedded else "postgresql"):
         raise BackupError(f"this backup is of a {last.database} database")
+    if bool(last.bucket) != bool(settings.ENVIRONMENT.vault_bucket):
+        raise BackupError(
+            f"the packages of this backup lie in the bucket {last.bucket}: set HUB_VAULT_BUCKET"
+            if last.bucket
+            else "this backup holds the packages as files: restore without HUB_VAULT_BUCKET"
+        )
     _check_parts(source, chain)
     _check_empty()
     with _source(source / last.stamp / DATABASE, last) as file:
         _load(file)
-    for item in chain:
+    for item in chain if not last.bucket else ():
         with _source(source / item.stamp / VAULT, item) as file:
             _unpack(file)
     return last

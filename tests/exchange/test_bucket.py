@@ -3,13 +3,17 @@
 import hashlib
 from collections.abc import Iterator
 from dataclasses import replace
+from io import StringIO
+from pathlib import Path
 from typing import Any
 
 import boto3
 import pytest
+from django.core.management import call_command
 from moto.server import ThreadedMotoServer
 
 from exchange import bucket, vault
+from exchange.management import backup
 from tests.world import World
 
 
@@ -69,6 +73,26 @@ def test_a_package_is_taken_and_served_from_the_store(store: str, hub: World) ->
     raw = hub.document("H29", "H29.5")
     made = hub.accept(raw)
     assert vault.get(made.package.sha256) == raw
+
+
+def test_a_backup_leaves_the_packages_to_the_store_and_says_so(
+    store: str, hub: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, settings: Any
+) -> None:
+    monkeypatch.setattr(backup, "_dump", lambda file: file.write(b"rows"))
+    monkeypatch.setenv("HUB_VAULT_SECRET_KEY", "very-secret")
+    stored, out = hub.accept(hub.document("H29", "H29.5")).package.sha256, StringIO()
+    call_command("backup", str(tmp_path), stdout=out)
+    assert "copy the bucket packages now" in out.getvalue()
+    [made] = backup.manifests(tmp_path)
+    assert (made.bucket, made.previous, made.vault_files) == ("packages", "", 0)
+    assert set(made.digests) == {"database"}
+    assert made.settings["HUB_VAULT_SECRET_KEY"] == "***"
+    assert vault.holds(stored)
+    vault.delete(stored)
+    assert not vault.holds(stored)
+    settings.ENVIRONMENT = replace(settings.ENVIRONMENT, vault_bucket="")
+    with pytest.raises(backup.BackupError, match="in the bucket packages: set HUB_VAULT_BUCKET"):
+        backup.restore(tmp_path)
 
 
 def test_a_store_that_refuses_is_an_error_of_the_hub_and_nothing_is_accepted(

@@ -46,6 +46,6 @@ def _short(made: backup.Manifest) -> dict[str, object]:
         "stamp": made.stamp,
         "previous": made.previous or "– (full)",
         **{name: f"{size} bytes" for name, size in made.sizes.items()},
-        "vault files": made.vault_files,
+        "vault files": f"– copy the bucket {made.bucket} now" if made.bucket else made.vault_files,
         "seconds": made.seconds,
     }

@@ -44,7 +44,7 @@ class Command(BaseCommand):
 def _found() -> dict[str, object]:
     """What is there: rows, and packages without their bytes."""
     digests = Package.objects.order_by().values_list("sha256", flat=True).distinct()
-    missing = sum(not vault.path_of(digest).exists() for digest in digests.iterator(chunk_size=2000))
+    missing = sum(not vault.holds(digest) for digest in digests.iterator(chunk_size=2000))
     return {"packages": Package.objects.count(), "events": Event.objects.count(), "bytes_missing": missing}
 
 
