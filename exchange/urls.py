@@ -1,6 +1,7 @@
 """Every address of the hub."""
 
 from django.contrib import admin
+from django.templatetags.static import static
 from django.urls import include, path
 from django.views.generic import RedirectView
 
@@ -9,6 +10,8 @@ from exchange.api import health
 
 urlpatterns = [
     path("", RedirectView.as_view(pattern_name="admin:index")),
+    # Browsers ask for it on pages that cannot name an icon: text, XML, JSON.
+    path("favicon.ico", RedirectView.as_view(url=static("hub/icon.svg"))),
     path("api/v1/", include("exchange.api.urls")),
     path("oauth/", include("exchange.api.oauth_urls")),
     path("healthz", health.live, name="healthz"),

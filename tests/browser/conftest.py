@@ -114,5 +114,7 @@ def _watch(visitor: Visitor) -> None:
     visitor.page.on("pageerror", lambda error: visitor.problems.append(f"script error: {error}"))
     visitor.page.on(
         "console",
-        lambda told: visitor.problems.append(f"console: {told.text}") if told.type == "error" else None,
+        lambda told: (
+            visitor.problems.append(f"console: {told.text} {told.location}") if told.type == "error" else None
+        ),
     )

@@ -97,3 +97,9 @@ def test_where_a_recipients_system_stands_is_not_told_to_the_sender(
     assert answer.status_code == 200
     assert ("inside.test" in text, "stack trace" in text) == (shown, shown)
     assert str(Outcome.REJECTED.label) in text
+
+
+def test_the_icon_is_found_by_pages_that_cannot_name_one(client: Client) -> None:
+    answer = client.get("/favicon.ico", follow=True)
+    assert answer.status_code == 200
+    assert answer["Content-Type"] == "image/svg+xml"
