@@ -91,6 +91,9 @@ INSTALLED_APPS = [
     "django_filters",
     "drf_spectacular",
     "drf_spectacular_sidecar",
+    "django_otp",
+    "django_otp.plugins.otp_totp",
+    "django_otp.plugins.otp_static",
     "agencies",
     "oauth2_provider",
     "exchange",
@@ -164,6 +167,7 @@ PASSWORD_HASHERS = [
     "django.contrib.auth.hashers.PBKDF2PasswordHasher",
     "agencies.hashers.CredentialHasher",
 ]
+OTP_TOTP_ISSUER = ENVIRONMENT.name
 LOGIN_URL = "admin:login"
 LOGIN_REDIRECT_URL = "admin:index"
 SECURE = ENVIRONMENT.base_url.startswith("https://")
@@ -250,6 +254,7 @@ UNFOLD = {
     "SITE_SUBHEADER": f"v{VERSION}",
     "SITE_SYMBOL": "swap_horiz",
     "SHOW_LANGUAGES": True,
+    "ACCOUNT": {"navigation": "exchange.admin.navigation.account"},
     "DASHBOARD_CALLBACK": "exchange.admin.overview.context",
     "SITE_FAVICONS": [
         {"rel": "icon", "type": "image/svg+xml", "href": lambda request: static("hub/icon.svg")}

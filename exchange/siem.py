@@ -24,6 +24,7 @@ NAMES: Mapping[str, str] = MappingProxyType(
         "token.refused": "A system did not get one",
         "request.refused": "A request was refused for who asked: no or old token, scope, origin, too many",
         "person.changed": "An account or its roles were added or changed",
+        "person.second-factor": "The second factor of an account was switched on or off",
         "role.changed": "What a role may do was changed",
         "mode.changed": "Maintenance or read-only mode was switched",
     }

@@ -13,7 +13,18 @@ from django.urls import URLPattern, path
 from django.utils.translation import gettext_lazy as _
 
 from agencies.models import Credential
-from exchange.admin import deliveries, events, exports, health, packages, people, quick, redactions, registry
+from exchange.admin import (
+    account,
+    deliveries,
+    events,
+    exports,
+    health,
+    packages,
+    people,
+    quick,
+    redactions,
+    registry,
+)
 from exchange.admin.signing_in import SignInForm
 
 __all__ = ["deliveries", "events", "exports", "packages", "people", "redactions", "registry"]
@@ -30,13 +41,18 @@ def _first() -> list[URLPattern]:
         path("r/<path:content_type_id>/<path:object_id>/", view(_nothing)),
         path("search/", view(_nothing)),
         path("quick/", view(quick.hits), name="hub_quick"),
+        path("second-factor/", view(account.show), name="hub_second_factor"),
         path("health/", view(health.show), name="hub_health"),
     ]
 
 
 # The pages that come with the OAuth library show tokens and let one edit credentials.
 _oauth: list[type[Model]] = [Credential, *apps.get_app_config("oauth2_provider").get_models()]
-for _model in _oauth:
+# Those of the second factor show its keys.
+_second: list[type[Model]] = [
+    model for app in ("otp_totp", "otp_static") for model in apps.get_app_config(app).get_models()
+]
+for _model in [*_oauth, *_second]:
     if admin.site.is_registered(_model):
         admin.site.unregister(_model)
 admin.site.login_form = SignInForm

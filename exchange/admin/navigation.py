@@ -40,6 +40,11 @@ def sidebar(request: HttpRequest) -> list[dict[str, Any]]:
     ]
 
 
+def account(request: HttpRequest) -> list[dict[str, Any]]:
+    """unfold's ACCOUNT navigation: what a person sets for itself."""
+    return [{"title": _("Xác thực hai bước"), "link": reverse_lazy("admin:hub_second_factor")}]
+
+
 def _group(title: Any, *items: dict[str, Any]) -> dict[str, Any]:
     return {"title": title, "separator": True, "items": list(items)}
 
