@@ -41,7 +41,7 @@
         });
         input.addEventListener("input", () => {
             enter = false;
-            answered = -1;
+            ++asked; // an answer still under way is one to another question
             clearTimeout(timer);
             timer = setTimeout(ask, 120);
         });
