@@ -1,6 +1,6 @@
 # A fresh machine needs Python 3.11 or newer with its venv module, and make. Everything else is installed here.
 .DEFAULT_GOAL := help
-.PHONY: help demo run test bench soak lint lock audit verifier backup restore upgrade wheels compatible
+.PHONY: help demo run test bench soak lint lock audit fuzz verifier backup restore upgrade wheels compatible
 
 PORT ?= 8000
 JOBS ?= 3
@@ -31,7 +31,16 @@ bench: .venv/requirements-dev.txt ## Đo tốc độ so với mức sàn, trên 
 	$(BIN)/python -m tests.bench
 
 audit: .venv/requirements-dev.txt ## Hỏi các lỗ hổng đã công bố của thư viện (cần mạng) / known vulnerabilities of the locked libraries (needs the network)
-	$(BIN)/pip-audit --strict --disable-pip --no-deps --require-hashes -r requirements.txt
+	@$(BIN)/pip-audit --strict --disable-pip --require-hashes -r requirements.txt --format json --output var/audit.json; failed=$$?; \
+	[ $$failed = 0 ] || [ -s var/audit.json ] || echo "KHÔNG KIỂM TRA ĐƯỢC: không lấy được dữ liệu lỗ hổng / NOT CHECKED: no advisory data could be had" >&2; \
+	exit $$failed
+
+fuzz: .venv/requirements.txt ## Dò lỗi cửa đọc gói tin theo độ phủ (SECONDS=60, cần mạng) / coverage-guided fuzzing of the gates
+	@[ -x var/fuzz/bin/python ] || $(PYTHON) -m venv var/fuzz
+	@var/fuzz/bin/python -m pip --disable-pip-version-check -qq install atheris $$(grep -oE '^lxml==[0-9.]+' requirements.txt)
+	@mkdir -p var/fuzz/corpus
+	var/fuzz/bin/python -m tests.security.fuzz_gates -max_total_time=$(or $(SECONDS),60) -timeout=10 -max_len=65536 \
+		-artifact_prefix=var/fuzz/ var/fuzz/corpus fixtures/accepted
 
 soak: .venv/requirements-dev.txt ## Mười nghìn văn bản trong khi các tiến trình bị kill -9 / ten thousand documents under kill -9 (12 minutes)
 	$(BIN)/python -m tests.failures.soak

@@ -14,6 +14,7 @@ from django.urls import reverse
 from django.utils.cache import patch_vary_headers
 from django.utils.translation import get_language
 from django.views import defaults
+from django.views.decorators.csrf import csrf_exempt
 from rest_framework import exceptions
 from rest_framework.views import set_rollback
 
@@ -232,6 +233,7 @@ def _varied(response: HttpResponse) -> HttpResponse:
     return response
 
 
+@csrf_exempt
 def unknown_address(request: HttpRequest, path: str) -> HttpResponse:
     """The answer to every address under /api/v1/ that does not exist."""
     return answer(request, Refused("request.not-found"))

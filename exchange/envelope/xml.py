@@ -110,10 +110,15 @@ def line(element: etree._Element) -> int:
 
 
 def _step(node: etree._Element) -> str:
-    name = etree.QName(node).localname
+    name = _bare(str(node.tag))
     before = sum(1 for _ in node.itersiblings(node.tag, preceding=True))
     alone = before == 0 and next(node.itersiblings(node.tag), None) is None
     return name if alone else f"{name}[{before + 1}]"
+
+
+def _bare(name: str) -> str:
+    """The name without its namespace; lxml's own QName refuses a namespace that holds a brace."""
+    return name.rpartition("}")[2]
 
 
 # --- byte gate --------------------------------------------------------------------------------------------
@@ -231,7 +236,7 @@ def _tree_gate(root: etree._Element, limits: Limits) -> None:
 
 def _check_prefix(element: etree._Element, name: str) -> None:
     """A colon left in a name is a prefix bound to nothing, which the parser lets pass in broken input."""
-    if ":" in name.rpartition("}")[2]:
+    if ":" in _bare(name):
         raise Refused(
             "package.not-xml",
             why=f"tiền tố của {name} chưa được khai báo",
@@ -256,10 +261,9 @@ def _check_attributes(element: etree._Element, ids: set[str], limits: Limits) ->
     for key, value in element.attrib.items():
         name = str(key)
         _check_prefix(element, name)
-        qname = etree.QName(name)
-        if qname.namespace in (_XML, _XSI):
+        if name.startswith((f"{{{_XML}}}", f"{{{_XSI}}}")):
             raise _forbidden(f"thuộc tính {name}", f"the attribute {name}", element)
-        if qname.localname.lower() == "id":
+        if _bare(name).lower() == "id":
             if value in ids:
                 raise _forbidden("hai phần tử cùng Id", "two elements with the same Id", element)
             ids.add(str(value))

@@ -247,3 +247,19 @@ def test_a_prefix_that_the_parser_left_unbound_is_refused():
         "3a6564584d4c456e76656c6f70653e3c2f6564584d4c3e"
     )
     assert refused(raw) == "package.not-xml"
+
+
+def test_a_namespace_with_a_brace_in_it_is_only_another_namespace():
+    """Found by `make fuzz`: lxml's QName fails on it."""
+    raw = (
+        b'<?xml version="1.0" encoding="UTF-8"?>\n'
+        b'<edXML xmlns="http://www.}ic.gov.vn/016">ml8"?>\n'
+        b'<edXML xmlns="htt6">\n'
+        b'  <edXML:edXMLEnvelope xmlns:edXML="h_">0eader>\n'
+        b"  </edXML:edXMLEnvelope>\n"
+        b"</edXML>\n"
+        b'  <edXML:edXMLEnvelope xmlns:edXML="htp//">\n'
+        b"   </edXML:edXMLEnvelope>\n"
+        b"</edXML>\n"
+    )
+    assert refused(raw) == "package.not-edxml"

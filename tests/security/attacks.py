@@ -473,6 +473,8 @@ ELSEWHERE: list[tuple[str, str, str]] = [
     ("Private callback addresses, DNS rebinding", "not connected to", "tests/exchange/test_push.py::test_a_callback_into_a_private_network_is_refused_after_resolution"),
     ("A clerk of another agency on the admin's pages", "404", "tests/exchange/test_admin.py::test_a_document_is_there_for_its_parties_and_not_found_for_others"),
     ("State changes by GET or without CSRF token in the admin", "403, 405", "tests/security/test_attacks.py::test_the_admin_changes_nothing_without_its_token"),
+    ("Formulas in cells of CSV and XLSX exports", "disarmed", "tests/exchange/test_exports.py::test_every_beginning_of_a_formula_is_disarmed"),
+    ("Redirects of a revocation list's address", "not followed", "tests/security/test_revocation.py::test_a_redirect_is_not_followed"),
     ("Log lines through header fields", "another id is made", "tests/api/test_request_id.py::test_any_other_is_replaced"),
     ("Secrets and personal numbers in logs", "masked", "tests/security/test_logs.py::test_what_must_not_be_logged_is_masked"),
 ]  # fmt: skip
