@@ -57,6 +57,14 @@ class Visitor:
         """What can be read on the page."""
         return self.page.inner_text("body")
 
+    def says(self, words: str) -> bool:
+        """Whether the page comes to say `words`: what a click asked for may still be on its way."""
+        for _ in range(150):
+            if words in self.text():
+                return True
+            self.page.wait_for_timeout(100)
+        return False
+
     def faults(self) -> list[str]:
         """Serious faults of accessibility that axe-core finds, as `rule: element`."""
         self.page.evaluate(AXE)

@@ -64,25 +64,25 @@ def test_the_tasks_of_a_clerk_take_the_clicks_that_were_promised(live_hub: World
     # Sent again in two, with the count and the reason in between.
     clerk.clicks = 0
     clerk.click(".hub-state .hub-button.is-primary")
-    assert "Gửi lại 1 lượt" in clerk.text()
-    assert "không đến lấy văn bản" in clerk.text()
+    assert clerk.says("Gửi lại 1 lượt")
+    assert clerk.says("không đến lấy văn bản")
     clerk.click("#hub-confirm button[type=submit]")
     assert clerk.clicks == 2
     assert Delivery.objects.get(package=package, recipient__code="H29.5").state == State.QUEUED
-    assert "Đã đưa 1 lượt trở lại hàng đợi" in clerk.text()
+    assert clerk.says("Đã đưa 1 lượt trở lại hàng đợi")
 
     # What is overdue: one click from the overview. Reminded in two.
     clerk.go("/admin/")
     clerk.clicks = 0
     clerk.click(".hub-number-card:has-text('Quá hạn')")
     assert clerk.clicks == 1
-    assert "101/KH-TEST" in clerk.text()
+    assert clerk.says("101/KH-TEST")
     clerk.go(f"{LIST}{package.pk}/change/")
     clerk.clicks = 0
     clerk.click("text=Nhắc 1 nơi quá hạn")
     clerk.click("#hub-confirm button[type=submit]")
     assert clerk.clicks == 2
-    assert "Đã nhắc 1 nơi nhận" in clerk.text()
+    assert clerk.says("Đã nhắc 1 nơi nhận")
 
     # Withdrawn in two, with a reason typed in between.
     clerk.clicks = 0
@@ -90,7 +90,7 @@ def test_the_tasks_of_a_clerk_take_the_clicks_that_were_promised(live_hub: World
     page.keyboard.type("Sai phụ lục")
     clerk.click("#hub-confirm button[type=submit]")
     assert clerk.clicks == 2
-    assert "Đã thu hồi" in clerk.text()
+    assert clerk.says("Đã thu hồi")
     assert Delivery.objects.filter(package=package, state=State.WITHDRAWN).exists()
 
 
@@ -177,4 +177,4 @@ def test_signing_in_and_out(live_hub: World, visit: Any) -> None:
     visitor.page.fill("[name=password]", "mot-mat-khau-dai-2026")
     visitor.page.keyboard.press("Enter")
     visitor.page.wait_for_selector("#nav-sidebar")  # the address of the form ends with /admin/ too
-    assert "Tổng quan" in visitor.text()
+    assert visitor.says("Tổng quan")
