@@ -51,7 +51,7 @@ class Visitor:
         """One click of the mouse, counted."""
         self.clicks += 1
         self.page.locator(selector).first.click()
-        self.page.wait_for_load_state("load")
+        self.page.wait_for_load_state("networkidle")  # what the click sends has been answered
 
     def text(self) -> str:
         """What can be read on the page."""
