@@ -68,8 +68,8 @@ def test_the_tasks_of_a_clerk_take_the_clicks_that_were_promised(live_hub: World
     assert clerk.says("không đến lấy văn bản")
     clerk.click("#hub-confirm button[type=submit]")
     assert clerk.clicks == 2
-    assert Delivery.objects.get(package=package, recipient__code="H29.5").state == State.QUEUED
     assert clerk.says("Đã đưa 1 lượt trở lại hàng đợi")
+    assert Delivery.objects.get(package=package, recipient__code="H29.5").state == State.QUEUED
 
     # What is overdue: one click from the overview. Reminded in two.
     clerk.go("/admin/")
