@@ -1,6 +1,7 @@
 """The original in the admin: a recipient's clerk gets it while its delivery is open, and that is serving."""
 
 import re
+from contextlib import closing
 from typing import Any
 
 import pytest
@@ -99,7 +100,7 @@ def test_where_a_recipients_system_stands_is_not_told_to_the_sender(
     assert str(Outcome.REJECTED.label) in text
 
 
-def test_the_icon_is_found_by_pages_that_cannot_name_one(client: Client) -> None:
-    answer = client.get("/favicon.ico", follow=True)
-    assert answer.status_code == 200
-    assert answer["Content-Type"] == "image/svg+xml"
+def test_the_icon_is_found_by_pages_that_cannot_name_one(db: None, client: Client) -> None:
+    with closing(client.get("/favicon.ico", follow=True)) as answer:  # it holds the file open
+        assert answer.status_code == 200
+        assert answer["Content-Type"] == "image/svg+xml"
