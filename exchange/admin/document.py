@@ -1,9 +1,10 @@
 """The page of one document: who has it, who has not and why, and everything that happened."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
+from uuid import UUID
 
 from django.contrib import admin
 from django.db.models import Q, prefetch_related_objects
@@ -15,7 +16,7 @@ from django.utils.timezone import localdate
 from django.utils.translation import gettext as _
 
 from agencies.models import Certificate
-from exchange.admin import events, progress
+from exchange.admin import events, progress, receipts
 from exchange.admin.actions import REMIND, RESEND, WITHDRAW, remindable, resendable, withdrawable
 from exchange.admin.looks import NOTHING, anchor, badge, link, may_view, moment, request_badge, shown, size_of
 from exchange.admin.pictures import bar
@@ -50,6 +51,8 @@ def show(request: HttpRequest, package: Package) -> TemplateResponse:
     prefetch_related_objects([package], events.about(request))
     rows = standings(list(with_phase(_deliveries(request, package), now)[: MOST + 1]), now)
     found = progress.of(package)
+    names = dict(_deliveries(request, package).order_by().values_list("pk", "recipient__name"))
+    happened = _happened(request, package, names)
     context = {
         **admin.site.each_context(request),
         "title": str(package),
@@ -66,7 +69,9 @@ def show(request: HttpRequest, package: Package) -> TemplateResponse:
         "facts": _facts(package),
         "signature": _signature(request, package),
         "related": _related(request, package),
-        "days": _timeline(request, package),
+        "receipts": receipts.of(package, happened, names) if happened else None,
+        "days": _timeline(request, happened, names),
+        "latest": LATEST if len(happened) == LATEST else 0,
         "urgency": _urgency(package),
     }
     return TemplateResponse(request, "hub/document.html", context)
@@ -246,23 +251,28 @@ def _signature(request: HttpRequest, package: Package) -> dict[str, Any]:
 # --- what happened --------------------------------------------------------------------------------------
 
 
-def _timeline(request: HttpRequest, package: Package) -> list[tuple[str, list[dict[str, Any]]]]:
-    """Everything that the person may read, by day, the newest first."""
+def _happened(request: HttpRequest, package: Package, names: Mapping[UUID, str]) -> list[Event]:
+    """The latest events that the person may read, the newest first; `names` are the deliveries seen."""
     if not may_view(request, Event):
         return []
-    names = dict(_deliveries(request, package).order_by().values_list("pk", "recipient__name"))
     # What `scope` lets one see, said by values: as a question over all events it would take seconds.
     seen = Q(delivery__in=list(names)) | Q(delivery=None)
     found = Event.objects.filter(seen, package=package.pk).select_related("body", "text")
-    rows = list(found.order_by("-id")[:LATEST])
-    events.name_systems(rows)
+    return list(found.order_by("-id")[:LATEST])
+
+
+def _timeline(
+    request: HttpRequest, happened: Sequence[Event], names: Mapping[UUID, str]
+) -> list[tuple[str, list[dict[str, Any]]]]:
+    """What happened, by day."""
+    events.name_systems(happened)
     days: dict[str, list[dict[str, Any]]] = {}
-    for event in rows:
+    for event in happened:
         told = {
             "link": link(request, event, events.name_of(event)),
             "at": event.at,
             "bad": events.tone_of(event) == "danger",
-            "recipient": names.get(event.delivery, ""),
+            "recipient": names.get(event.delivery, "") if event.delivery else "",
             "reason": events.reason_of(event),
             "actor": events.actor_of(event),
         }

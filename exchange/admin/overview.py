@@ -15,15 +15,18 @@ from django.urls import reverse
 from django.utils.formats import date_format, number_format
 from django.utils.timezone import localdate
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from agencies.models import Certificate
-from exchange import facts, statistics
+from exchange import anchors, facts, statistics
 from exchange.admin.lists import bounded
 from exchange.admin.looks import may_view, moment, until
 from exchange.admin.pictures import Column, columns
 from exchange.admin.scope import READ_ALL, WATCH_DELIVERIES, own_ids, sees_content, visible
 from exchange.admin.standing import Phase
-from exchange.models import Delivery, Direction, Kind, Log, LogCheck, Measure, Package, State
+from exchange.celery import EXPORTS, HOUSEKEEPING, LANES
+from exchange.evidence.tree import Broken
+from exchange.models import Anchor, Delivery, Direction, Kind, Lane, Log, LogCheck, Measure, Package, State
 from exchange.models.delivery import FAILED, REFUSED
 from exchange.workdays import VIETNAM, day_of
 
@@ -41,6 +44,14 @@ _STEPS = (
 )
 
 
+_PROCESSES = {
+    **{f"process.worker.{name}": Lane(lane).label for lane, name in enumerate(LANES)},
+    f"process.worker.{HOUSEKEEPING}": gettext_lazy("Việc định kỳ"),
+    f"process.worker.{EXPORTS}": gettext_lazy("Bản xuất"),
+    "process.sealer": gettext_lazy("Niêm phong nhật ký"),
+}
+
+
 def context(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
     """unfold's DASHBOARD_CALLBACK: `context` with what this person may see of the hub's state."""
     now = datetime.now(UTC)
@@ -53,7 +64,7 @@ def context(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
         }
     context["certificates"] = _certificates(request, now)
     if request.user.has_perm(READ_ALL) or request.user.has_perm(WATCH_DELIVERIES):
-        context |= {"log": _log(now), "processes": _processes(now)}
+        context |= {"log": _log(now), "anchors": _anchors(now), "processes": _processes(now)}
     return context
 
 
@@ -203,13 +214,35 @@ def _log(now: datetime) -> dict[str, Any] | None:
     }
 
 
-def _processes(now: datetime) -> list[dict[str, Any]]:
-    """Every process that ever said that it lives, the silent ones first."""
+def _anchors(now: datetime) -> dict[str, Any]:
+    """Who outside the hub vouches for the log: nobody by default, else each party with when it last did."""
+    try:
+        parties, late = anchors.parties(), list(anchors.late(now))
+    except (Broken, OSError) as error:
+        return {"problem": str(error)}
+    made = Anchor.objects.order_by("-id")
+    return {
+        "parties": [
+            {
+                "name": f"{party.kind.label} – {party.key.name if party.key else party.url}",
+                "at": moment(last.at)
+                if (last := made.filter(kind=party.kind, by=party.name).first())
+                else "",
+                "late": any(words.startswith(f"{party.kind} {party.url}:") for words in late),
+            }
+            for party in parties
+        ]
+    }
+
+
+def _processes(now: datetime) -> dict[str, Any]:
+    """Every process that ever said that it lives: the silent ones each for itself, the others by name."""
     ages = sorted(facts.ages(now, "process.").items(), key=lambda item: -item[1])
-    return [
-        {"name": name.partition(".")[2], "age": until(age), "silent": age > facts.SILENT_AFTER}
-        for name, age in ages
-    ]
+    names = [(str(_PROCESSES.get(name, name.partition(".")[2])), age) for name, age in ages]
+    return {
+        "silent": [{"name": name, "age": until(age)} for name, age in names if age > facts.SILENT_AFTER],
+        "alive": ", ".join(name for name, age in names if age <= facts.SILENT_AFTER),
+    }
 
 
 def _certificates(request: HttpRequest, now: datetime) -> list[dict[str, Any]]:

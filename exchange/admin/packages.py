@@ -16,7 +16,7 @@ from django.urls import URLPattern, path
 from django.utils.translation import gettext_lazy as _
 
 from exchange import delivery, log, retention
-from exchange.admin import actions, document, documents
+from exchange.admin import actions, document, documents, receipts
 from exchange.admin.base import RecordAdmin
 from exchange.admin.confirm import actor_of, words_of
 from exchange.admin.events import language
@@ -62,6 +62,7 @@ class PackageAdmin(RecordAdmin):
                 view(self.attachment),
                 name="exchange_package_attachment",
             ),
+            path("<uuid:package_id>/receipts/<int:event_id>/", view(receipts.give), name=receipts.ADDRESS),
             path("<uuid:package_id>/resend/", view(actions.resend), name=actions.RESEND.address),
             path("<uuid:package_id>/remind/", view(actions.remind), name=actions.REMIND.address),
             path("<uuid:package_id>/withdraw/", view(actions.withdraw), name=actions.WITHDRAW.address),
