@@ -13,6 +13,7 @@ from django.db.models import Q, QuerySet
 from agencies import directory
 from exchange.envelope.codes import PRIORITIES
 from exchange.evidence.catalogue import CATALOGUE
+from exchange.exports import period
 from exchange.exports.cells import KEYS_AT_ONCE, Cell, Column, Source
 from exchange.exports.filters import Filter
 from exchange.exports.readers import Reader
@@ -124,18 +125,14 @@ def _any_of(name: str, keys: Sequence[int]) -> Q:
 def streams(chosen: Filter, reader: Reader, prefix: str = "") -> list[Q]:
     """Conditions on events that together give those chosen, no event by two of them. `prefix` leads from
     other rows to their event."""
-    period = Q()
-    if chosen.begins:
-        period &= Q(**{f"{prefix}at__gte": chosen.begins})
-    if chosen.ends:
-        period &= Q(**{f"{prefix}at__lt": chosen.ends})
+    within = period.events(chosen, prefix)
     if chosen.whole and reader.reads_all:
-        return [period]
+        return [within]
     # The period is that of the events; a document taken before it may be answered in it.
     unbounded = replace(chosen, since=None, until=None)
     deliveries = unbounded.deliveries(reader.deliveries(), reader.agencies).order_by()
     return [
-        period & Q(**{f"{prefix}stream__in": deliveries.values(name)})  # each an index look-up
+        within & Q(**{f"{prefix}stream__in": deliveries.values(name)})  # each an index look-up
         for name in ("pk", "package")
     ]
 

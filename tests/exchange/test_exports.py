@@ -25,7 +25,7 @@ from exchange.envelope import xml
 from exchange.envelope.package import OtherInfo, Signer
 from exchange.evidence import verify
 from exchange.evidence.checkpoint import VerifierKey
-from exchange.exports import files, make, readers, trail
+from exchange.exports import files, make, period, readers, trail
 from exchange.exports.cells import Column
 from exchange.exports.filters import PERIODS, Filter
 from exchange.exports.make import Wanted
@@ -278,7 +278,7 @@ def test_a_filtered_trail_verifies_and_says_that_it_is_an_extract(
 def test_a_period_is_a_complete_range_of_the_log(
     sent: intake.Acceptance, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(trail, "MARGIN", timedelta())
+    monkeypatch.setattr(period, "MARGIN", timedelta())
     log = Log.objects.get()
     chosen = Filter.of_query("since=2026-11-24", TODAY)
     [part] = trail.parts(chosen, EVERYTHING)
