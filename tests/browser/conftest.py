@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 import pytest
 from django.conf import settings
 from django.test import Client
-from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Download, Page, expect, sync_playwright
 from pytest_django.live_server_helper import LiveServer
 
 from tests.world import World
@@ -19,6 +19,9 @@ from tests.world import World
 # Playwright's loop runs in this thread; nothing here is asynchronous for Django.
 os.environ.setdefault("DJANGO_ALLOW_ASYNC_UNSAFE", "true")
 AXE = (Path(__file__).parent / "vendor" / "axe.min.js").read_text(encoding="utf-8")
+# A slow machine is no fault of the pages: only how often one clicks counts here.
+PATIENCE = 90_000
+expect.set_options(timeout=PATIENCE)
 QUIET = ("--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update")
 
 
@@ -48,22 +51,29 @@ class Visitor:
         self.page.goto(self.base + path, wait_until="load")
 
     def click(self, selector: str) -> None:
-        """One click of the mouse, counted."""
+        """One click of the mouse, counted; what comes of it is still on its way: ask `sees` or `arrives`."""
         self.clicks += 1
         self.page.locator(selector).first.click()
-        self.page.wait_for_load_state("networkidle")  # what the click sends has been answered
+
+    def fetch(self, selector: str) -> Download:
+        """One click that downloads a file, counted."""
+        with self.page.expect_download() as found:
+            self.click(selector)
+        return found.value
+
+    def sees(self, *words: str) -> None:
+        """Wait until the page shows all of `words`; AssertionError when it never does."""
+        body = self.page.locator("body")
+        for text in words:
+            expect(body).to_contain_text(text, use_inner_text=True)
+
+    def arrives(self, path: str) -> None:
+        """Wait until the page at `path` is loaded."""
+        self.page.wait_for_url(f"**{path}")
 
     def text(self) -> str:
-        """What can be read on the page."""
+        """What can be read on the page, which `sees` has waited for."""
         return self.page.inner_text("body")
-
-    def says(self, words: str) -> bool:
-        """Whether the page comes to say `words`: what a click asked for may still be on its way."""
-        for _ in range(150):
-            if words in self.text():
-                return True
-            self.page.wait_for_timeout(100)
-        return False
 
     def faults(self) -> list[str]:
         """Serious faults of accessibility that axe-core finds, as `rule: element`."""
@@ -95,6 +105,7 @@ def visit(live_hub: World, live_server: LiveServer, browser: Browser) -> Iterato
             color_scheme="dark" if dark else "light",
             java_script_enabled=scripts,
         )
+        context.set_default_timeout(PATIENCE)
         if client:
             cookie = client.cookies[settings.SESSION_COOKIE_NAME].value
             context.add_cookies(
@@ -107,6 +118,8 @@ def visit(live_hub: World, live_server: LiveServer, browser: Browser) -> Iterato
 
     yield make
     for visitor in opened:
+        # The server has answered whatever the page asked for before the tables are emptied under it.
+        visitor.page.wait_for_load_state("networkidle")
         visitor.context.close()
     assert [problem for visitor in opened for problem in visitor.problems] == []
 

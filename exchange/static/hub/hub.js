@@ -4,6 +4,12 @@
     const find = (selector, root = document) => root.querySelector(selector);
     const all = (selector, root = document) => [...root.querySelectorAll(selector)];
 
+    // An answer that a person can use; nothing when the page is being left, or somebody else is signed in now.
+    const get = async (url, options) => {
+        const answer = await fetch(url, options).catch(() => null);
+        return answer && answer.ok && !answer.redirected ? answer : null;
+    };
+
     // --- Ctrl-K ---------------------------------------------------------------------------------------
     const quick = () => {
         const dialog = find("[data-quick]");
@@ -23,11 +29,11 @@
         };
         const ask = async () => {
             const mine = ++asked;
-            const answer = await fetch(`${dialog.dataset.quick}?q=${encodeURIComponent(input.value)}`);
-            const text = await answer.text();
+            const answer = await get(`${dialog.dataset.quick}?q=${encodeURIComponent(input.value)}`);
+            const text = answer && await answer.text();
             if (mine !== asked) return;
             answered = mine;
-            if (answer.ok && !answer.redirected) list.innerHTML = text; else location.reload();
+            if (answer) list.innerHTML = text; else location.reload();
             choose(options()[0]);
             if (enter) open();
         };
@@ -70,8 +76,8 @@
 
     // --- a piece of a page that comes later, and pages that stay fresh ---------------------------------
     const pieces = () => all("[data-load]").forEach(async (place) => {
-        const answer = await fetch(place.dataset.load);
-        if (answer.ok && !answer.redirected) place.innerHTML = await answer.text();
+        const answer = await get(place.dataset.load);
+        if (answer) place.innerHTML = await answer.text();
     });
 
     const fresh = () => {
@@ -81,8 +87,8 @@
             || String(getSelection());
         setInterval(async () => {
             if (busy()) return;
-            const answer = await fetch(location.href).catch(() => null);
-            if (!answer || !answer.ok || answer.redirected) return;
+            const answer = await get(location.href);
+            if (!answer) return;
             const page = new DOMParser().parseFromString(await answer.text(), "text/html");
             all("[data-part]").forEach((part) => {
                 const newer = find(`[data-part="${part.dataset.part}"]`, page);
@@ -94,8 +100,8 @@
     // --- counts that come after the rows ---------------------------------------------------------------
     const counts = async () => {
         if (!find("[data-counts]")) return;
-        const answer = await fetch(location.href, {headers: {"Hub-Counts": "1"}});
-        if (!answer.ok || answer.redirected) return;
+        const answer = await get(location.href, {headers: {"Hub-Counts": "1"}});
+        if (!answer) return;
         const page = new DOMParser().parseFromString(await answer.text(), "text/html");
         const counted = all("[data-count]", page);
         all("[data-count]").forEach((place, index) => { place.textContent = counted[index]?.textContent ?? ""; });
