@@ -108,6 +108,7 @@ def accept(raw: bytes, *, system: System, actor: log.Actor, now: datetime, claim
 
     `claimed` is the sender's code as the transport names it, which must mean the sender inside.
     Raises Refused with every problem found together; then nothing is stored but an event of the refusal.
+    Raises keys.ModuleFailed when the package is taken but its receipt cannot be sealed now.
     """
     mode.check_taking()
     arrival = Arrival.of(raw, system=system, actor=actor, now=now, claimed=claimed)
@@ -115,6 +116,8 @@ def accept(raw: bytes, *, system: System, actor: log.Actor, now: datetime, claim
         return _admit(_check(arrival, system))
     except _Known as known:
         return known.acceptance
+    except keys.ModuleFailed:  # no refusal: the package is taken, and its receipt waits
+        raise
     except Refused as refused:
         _note_refusal(refused, arrival)
         raise

@@ -1,5 +1,7 @@
 """The hub's own keys, from files: the seal (receipts), the log key (checkpoints), the cipher of secrets.
 
+The file of the seal may hold a `pkcs11:` address instead of the key, which then lies in a module (hsm.py).
+
 An embedded hub makes them on its first start; a production hub must be given them (see checks.py). A key
 file never changes. A rotation adds one whose name says from when on it is in force, such as
 `seal-20270101T000000Z.pem`; so every process, now or later, takes the same key for the same event.
@@ -16,6 +18,7 @@ from hashlib import sha256
 from pathlib import Path
 
 from cryptography import x509
+from cryptography.exceptions import InvalidSignature
 from cryptography.fernet import Fernet, InvalidToken
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -23,15 +26,27 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.x509.oid import NameOID
 from django.conf import settings
 
+from exchange import hsm
+
 LogKey = Ed25519PrivateKey
+ModuleFailed = hsm.ModuleFailed
+_ECDSA = ec.ECDSA(hashes.SHA256())
 
 
 class KeyMissing(Exception):
     """A key file is not there and this hub may not make it by itself."""
 
 
+class KeyUnusable(Exception):
+    """A key file does not hold what its name promises."""
+
+
 class Unreadable(Exception):
     """A secret in the database was not encrypted under this hub's key."""
+
+
+FAILURES = (KeyMissing, KeyUnusable, ModuleFailed)
+"""Why there may be no seal."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,18 +67,14 @@ class Seal:
         return b"".join(item.public_bytes(serialization.Encoding.PEM) for item in self.certificates)
 
     def sign(self, data: bytes) -> bytes:
-        """ECDSA over SHA-256 of `data`, in DER."""
-        return self.key.sign(data, ec.ECDSA(hashes.SHA256()))
-
-
-class KeyUnusable(Exception):
-    """A key file does not hold what its name promises."""
+        """ECDSA over SHA-256 of `data`, in DER. Raises ModuleFailed."""
+        return self.key.sign(data, _ECDSA)
 
 
 def seal(at: datetime | None = None) -> Seal:
     """The hub's seal (P-256 with an X.509 certificate) in force at `at`, by default now.
 
-    Raises KeyMissing, KeyUnusable.
+    Raises KeyMissing, KeyUnusable, ModuleFailed.
     """
     name = _in_force("seal", ".pem", at or datetime.now(UTC))
     return _parse_seal(_read(name, _new_seal))
@@ -83,7 +94,7 @@ def log_keys() -> list[LogKey]:
 def add_seal(since: datetime, pem: bytes = b"") -> tuple[str, str]:
     """Put a seal in force from `since` on: key and certificates in `pem`, or a new self-signed one.
 
-    Returns the file's name and the SHA-256 of the certificate. Raises KeyUnusable.
+    Returns the file's name and the SHA-256 of the certificate. Raises KeyUnusable, ModuleFailed.
     """
     pem = pem or _new_seal()
     made = _parse_seal(pem)
@@ -141,15 +152,29 @@ def _cipher() -> Fernet:
 @cache
 def _parse_seal(pem: bytes) -> Seal:
     try:
-        key = serialization.load_pem_private_key(pem, password=None)
         certificates = tuple(x509.load_pem_x509_certificates(pem))
+        public = certificates[0].public_key()
+        if not isinstance(public, ec.EllipticCurvePublicKey) or not isinstance(public.curve, ec.SECP256R1):
+            raise ValueError("its first certificate must have an EC key on P-256")
+        key = _seal_key(pem, public)
+        public.verify(key.sign(pem, _ECDSA), pem, _ECDSA)
     except ValueError as error:
         raise KeyUnusable(f"the seal: {error}") from error
-    if not isinstance(key, ec.EllipticCurvePrivateKey) or not isinstance(key.curve, ec.SECP256R1):
-        raise KeyUnusable("the seal must be an EC key on P-256")
-    if certificates[0].public_key() != key.public_key():
-        raise KeyUnusable("the first certificate of the seal does not belong to its key")
+    except InvalidSignature as error:
+        raise KeyUnusable("the first certificate of the seal does not belong to its key") from error
     return Seal(key, certificates)
+
+
+def _seal_key(pem: bytes, public: ec.EllipticCurvePublicKey) -> ec.EllipticCurvePrivateKey:
+    """The private key in `pem`, or the one in a module whose address stands there on a line."""
+    lines = [line.strip() for line in pem.splitlines()]
+    address = next((line for line in lines if line.startswith(hsm.SCHEME.encode())), b"")
+    if address:
+        return hsm.ModuleKey(hsm.Address.parse(address.decode()), public)
+    key = serialization.load_pem_private_key(pem, password=None)
+    if not isinstance(key, ec.EllipticCurvePrivateKey):
+        raise ValueError("its key is not an EC key")
+    return key
 
 
 @cache

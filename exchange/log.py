@@ -184,7 +184,7 @@ def _receipt(event: Event, jws: str) -> Receipt:
 def sign(event: Event) -> str:
     """The detached JWS over `event` by the seal that was in force at its time; raises Altered.
 
-    The same whenever it is made, as long as the key of that time is there.
+    The same whenever it is made, as long as the key of that time is there, in a file. Raises keys.FAILURES.
     """
     raw, seal = bytes(event.body.raw), keys.seal(event.at)
     if events.leaf_hash(raw) != bytes(event.leaf):

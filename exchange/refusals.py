@@ -596,6 +596,15 @@ _ENTRIES = (
         "The hub is read-only: no document is taken, handed over or answered now. Try again in {seconds} seconds.",
     ),
     Reason(
+        "hub.seal-away",
+        503,
+        "20",
+        "Con dấu của trục tạm thời không dùng được",
+        "The hub's seal is away",
+        "Trục chưa ký được biên nhận vì thiết bị giữ khóa không trả lời. Nếu gói tin hợp lệ thì có thể đã được tiếp nhận; hãy gửi lại đúng yêu cầu này sau {seconds} giây để lấy biên nhận, trục không ghi hai lần.",
+        "The hub cannot sign a receipt: the module that holds its key does not answer. What you sent may have been taken; send exactly this request again in {seconds} seconds for the receipt, nothing is recorded twice.",
+    ),
+    Reason(
         "hub.error",
         500,
         "20",

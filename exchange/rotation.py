@@ -17,7 +17,8 @@ def rotate(
     """Put a new `which` ("seal" or "log") in force from `since` on, and append its KeyRotation event.
 
     Returns the name of the key file, and SHA-256 of the certificate (seal) or public key (log). A log key
-    ends the log: the sealer opens the next one with it. Raises keys.KeyUnusable; then nothing is changed.
+    ends the log: the sealer opens the next one with it. Raises keys.KeyUnusable, keys.ModuleFailed; then
+    nothing is changed.
     """
     with transaction.atomic():  # first: without a database there is no new key either
         name, digest = keys.add_seal(since, pem) if which == "seal" else keys.add_log_key(since)

@@ -65,6 +65,9 @@ def run(wait: Wait) -> None:
         except SignerRefused as error:
             _logger.error("signer_refused", error=str(error))
             seconds = REFUSED_SECONDS
+        except keys.FAILURES as error:  # heads go on being signed in each round; receipts wait for the seal
+            _logger.error("seal_away", error=str(error))
+            seconds = REFUSED_SECONDS
         except (OperationalError, InterfaceError) as error:
             _logger.error("database_lost", error=str(error))
             connection.close()

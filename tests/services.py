@@ -25,6 +25,7 @@ TOOLS = (
     "pg_dump",
     "node",
     "npm",
+    "softhsm2-util",
 )
 
 

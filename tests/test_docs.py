@@ -2,6 +2,7 @@
 
 import re
 import tomllib
+from itertools import chain
 from pathlib import Path
 
 import pytest
@@ -20,7 +21,11 @@ def test_every_dependency_has_a_reason() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())
     wanted = {
         re.split(r"[\[<>=~;! ]", text)[0]
-        for text in (*project["project"]["dependencies"], *project["dependency-groups"]["dev"])
+        for text in (
+            *project["project"]["dependencies"],
+            *chain.from_iterable(project["project"]["optional-dependencies"].values()),
+            *project["dependency-groups"]["dev"],
+        )
     }
     page = (ROOT / "docs" / "dependencies.md").read_text()
     assert set(re.findall(r"^\| ([a-z0-9-]+) \| [^ ]", page, re.MULTILINE)) - {"package"} == wanted

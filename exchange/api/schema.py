@@ -34,6 +34,7 @@ EVERYWHERE = (
     "sender.suspended",
     "request.too-many",
     "hub.unavailable",
+    "hub.seal-away",
 )
 IF_NONE_MATCH = OpenApiParameter(
     "If-None-Match",

@@ -79,6 +79,11 @@ _ALL = (
         "New machine: manage.py make_keys. Restored machine: put the key directory back from its safe.",
     ),
     Fault(
+        "keys.module", True, "Thiết bị giữ con dấu không ký", "The module with the seal does not sign",
+        "Kiểm tra thiết bị, module-path, token, object và tệp PIN trong seal.pem; văn bản vẫn đi, biên nhận phải chờ.",
+        "Check the device, and module-path, token, object and PIN file in seal.pem; documents move, receipts wait.",
+    ),
+    Fault(
         "keys.open", True, "Người khác đọc được khóa của trục", "Others can read the hub's keys",
         "chmod 600 các tệp khóa, chmod 700 thư mục; nếu máy có nhiều người dùng, hãy thay khóa (rotate_keys).",
         "chmod 600 the files and 700 the directory; where others had access, change the keys (rotate_keys).",

@@ -31,9 +31,11 @@ def look() -> Iterator[Finding]:
 def own_keys(now: datetime) -> Iterator[Finding]:
     """Keys that are missing, do not serve, or lie open."""
     try:
-        keys.seal(now)
+        keys.seal(now).sign(b"doctor")
         keys.log_key(now)
         keys.decrypt(keys.encrypt(b"doctor"))
+    except keys.ModuleFailed as error:
+        yield Finding("keys.module", str(error))
     except (keys.KeyMissing, keys.KeyUnusable, keys.Unreadable, ValueError, OSError) as error:
         yield Finding("keys.missing", str(error))
     directory = settings.ENVIRONMENT.keys

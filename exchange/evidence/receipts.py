@@ -8,7 +8,8 @@ A receipt file (`.json`) is one JSON object:
 
 `jws` is a detached JSON Web Signature (RFC 7515, appendix F): ES256, with the certificate of the seal and
 those above it in `x5c`. To check it with any JOSE library, put base64url(event bytes) between the dots.
-The signature is deterministic (RFC 6979): the same event under the same key gives the same receipt.
+A key in a file signs deterministically (RFC 6979): the same event gives the same receipt. A hardware module
+chooses random numbers of its own.
 """
 
 import json

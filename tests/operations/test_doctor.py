@@ -140,6 +140,15 @@ def _broken_key(patch: Patch, settings: Any, hub: World, path: Path) -> None:
     _change(settings, keys_dir=path)
 
 
+def _absent_module(patch: Patch, settings: Any, hub: World, path: Path) -> None:
+    path.chmod(0o700)
+    _, begin, certificate = (settings.ENVIRONMENT.keys / "seal.pem").read_text().partition("-----BEGIN CERT")
+    address = "pkcs11:token=hub;object=seal?module-path=/nowhere.so&pin-source=file:/dev/null\n"
+    (path / "seal.pem").write_text(address + begin + certificate)
+    (path / "seal.pem").chmod(0o600)
+    _change(settings, keys_dir=path)
+
+
 def _open_keys(patch: Patch, settings: Any, hub: World, path: Path) -> None:
     settings.ENVIRONMENT.keys.chmod(0o755)
 
@@ -254,6 +263,7 @@ MADE: dict[str, Make] = {
     "vault.not-writable": _closed_vault,
     "fonts.missing": _no_fonts,
     "keys.missing": _broken_key,
+    "keys.module": _absent_module,
     "keys.open": _open_keys,
     "certificate.expiring": _expiring,
     "certificate.expired": _expired,

@@ -22,7 +22,10 @@ class Command(BaseCommand):
         """seal|log, --pem, --after, --reason, --json."""
         parser.add_argument("which", choices=("seal", "log"))
         parser.add_argument(
-            "--pem", type=file_bytes, default=b"", help="seal: its key and certificates; else self-signed"
+            "--pem",
+            type=file_bytes,
+            default=b"",
+            help="seal: its key, or the pkcs11: address of it on a line, and certificates; else self-signed",
         )
         parser.add_argument(
             "--after", type=int, default=5, metavar="SECONDS", help="when it comes into force"
@@ -45,7 +48,7 @@ class Command(BaseCommand):
                 at=who.at,
                 why=options["reason"],
             )
-        except keys.KeyUnusable as error:
+        except (keys.KeyUnusable, keys.ModuleFailed) as error:
             raise CommandError(f"Không dùng được khóa: {error} / The key cannot be used: {error}") from error
         facts = {"file": name, "since": since.isoformat(), "sha256": digest}
         lines = [f"{key}: {value}" for key, value in facts.items()]

@@ -8,7 +8,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from exchange import facts, sealing
+from exchange import facts, keys, sealing
 from exchange.signer import SignerRefused
 
 
@@ -49,6 +49,6 @@ def _once() -> int:
             sealed = sealing.seal(datetime.now(UTC))
             while sealing.store_receipts():
                 pass
-    except (sealing.NotLeading, SignerRefused) as error:
+    except (sealing.NotLeading, SignerRefused, *keys.FAILURES) as error:
         raise CommandError(f"Chưa ghi được vào nhật ký: {error}. / Nothing was sealed: {error}.") from error
     return sealed
