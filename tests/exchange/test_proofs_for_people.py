@@ -7,18 +7,20 @@ import zipfile
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
+from io import StringIO
 from pathlib import Path
 from shutil import which
 
 import pytest
 from django.conf import settings
+from django.core.management import call_command
 from django.test import Client
 from django.utils import timezone
 
-from exchange import anchors, door, intake, keys, sealing
+from exchange import anchors, door, intake, keys, sealing, vault
 from exchange.envelope import package as envelope
 from exchange.evidence import verify
-from exchange.exports import bundle, codes, proof, readers
+from exchange.exports import attached, bundle, codes, proof, readers
 from exchange.models import AttachedFile, Delivery, Log, Package, ProofCode
 from exchange.refusals import Refused
 from tests.exchange import parties
@@ -289,6 +291,30 @@ def test_the_package_or_any_of_its_attachments_finds_it(
         status, page = ask(client, digest)
         assert (status, "Sở Y tế" in page) == (200, True)
     assert AttachedFile.objects.count() == 1
+
+
+def test_files_of_packages_from_before_the_page_are_indexed_once(
+    hub: World, sent: intake.Acceptance, client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(attached, "BATCH", 1)
+    letters = [envelope.attach(f"{number}.txt", b"letter %d" % number) for number in (1, 1, 2)]
+    hub.send("H29", "H29.5", attachments=letters)
+    gone = hub.send("H29", "H29.5", attachments=[envelope.attach("gone.txt", b"gone")]).package
+    hub.send("H29", "H29.5")
+    known = set(AttachedFile.objects.values_list("package", "sha256"))
+    AttachedFile.objects.exclude(package=sent.package).delete()
+    vault.delete(gone.sha256)
+    told: list[int] = []
+    assert attached.index(told.append) == attached.Outcome(packages=3, files=2, unread=1)
+    assert told == [1, 2, 3]
+    left = [row for row in AttachedFile.objects.values_list("package", "sha256") if row[0] != gone.pk]
+    assert set(left) == {row for row in known if row[0] != gone.pk}
+    assert len(left) == 3
+    assert ask(client, sha256(b"letter 2").hexdigest())[0] == 200
+    said = StringIO()
+    call_command("index_attachments", stdout=said)  # the ones without files are read again, nothing is added
+    assert said.getvalue().startswith("2 văn bản, 0 tệp, 1 không đọc được.")
+    assert AttachedFile.objects.count() == 3
 
 
 def test_a_changed_file_an_unknown_code_and_nonsense_are_told_apart(
