@@ -78,7 +78,7 @@ class ExportForm(FilterForm):
     period = forms.ChoiceField(label=_("Kỳ"), choices=[*_ANY, *_PERIODS], required=False)
     since = forms.DateField(label=_("hoặc từ ngày (ngày/tháng/năm)"), input_formats=_DAYS, required=False)
     until = forms.DateField(label=_("đến ngày"), input_formats=_DAYS, required=False)
-    agency = forms.CharField(label=_("Mã cơ quan"), max_length=64, required=False)
+    agency = forms.CharField(label=_("Mã cơ quan (một hoặc nhiều)"), max_length=2000, required=False)
     direction = forms.ChoiceField(
         label=_("Chiều"),
         choices=[*_ANY, ("sent", _("văn bản đi")), ("received", _("văn bản đến"))],

@@ -2,6 +2,7 @@
 
 from datetime import UTC, datetime
 from typing import Any, cast
+from urllib.parse import urlencode
 from uuid import UUID
 
 from django.contrib import admin, messages
@@ -27,6 +28,7 @@ from exchange.models.export import OPEN
 from exchange.refusals import Refused
 
 LISTED = 50
+_TOKEN = "csrfmiddlewaretoken"  # noqa: S105 (the name of a field)
 _LIST = "admin:exchange_export_changelist"
 _TONES = {
     ExportState.WAITING: ("waiting", "schedule"),
@@ -81,7 +83,9 @@ class ExportAdmin(RecordAdmin):
         """The form; what stands in the query is filled in, so that a filter is a link."""
         self._may(request)
         if request.method != "POST":
-            form = ExportForm(request, initial={**ExportForm.usual, **request.GET.dict()})
+            if _TOKEN in request.GET:  # the button that makes a link sends every field of the form
+                return HttpResponseRedirect(f"{request.path}?{_link(request)}")
+            form = ExportForm(request, initial={**ExportForm.usual, **_filled(request)})
             return self._form(request, form)
         form = ExportForm(request, request.POST)
         if not form.is_valid():
@@ -186,6 +190,17 @@ class ExportAdmin(RecordAdmin):
         return TemplateResponse(
             request, template, {**self.admin_site.each_context(request), "title": title, **context}
         )
+
+
+def _link(request: HttpRequest) -> str:
+    """What was filled in, without what only this form is for: the link goes to other people."""
+    own = {_TOKEN, "every", "by_mail"}
+    return urlencode([(name, text) for name, text in request.GET.items() if text and name not in own])
+
+
+def _filled(request: HttpRequest) -> dict[str, str]:
+    given = request.GET.dict()
+    return {**given, "agency": ", ".join(request.GET.getlist("agency"))} if "agency" in given else given
 
 
 def _user(request: HttpRequest) -> User:

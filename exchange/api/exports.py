@@ -37,9 +37,10 @@ class ExportInput(Input):
     kind = shapes.NamedChoice(ExportKind)
     format = shapes.NamedChoice(ExportFormat)
     filter = serializers.DictField(
-        child=serializers.CharField(max_length=200),
+        child=serializers.CharField(max_length=2000),
         required=False,
-        help_text="period or since, until; agency direction state answer type priority trouble package",
+        help_text="period or since, until; agency (one or more, between commas) direction state answer type "
+        "priority trouble package",
     )
     insist = serializers.BooleanField(default=False, help_text="XLSX also beyond 100,000 rows")
 

@@ -1,5 +1,6 @@
 """Which rows an export shows. A filter is a link: it is read from, and written as, a query string."""
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields, replace
 from datetime import date, datetime, time, timedelta
@@ -16,6 +17,7 @@ from exchange.models import Answer, BusinessType, Delivery, Kind, State
 from exchange.refusals import Refused
 from exchange.workdays import VIETNAM
 
+MOST_AGENCIES = 100
 _DAY = timedelta(days=1)
 DIRECTIONS = ("", "sent", "received")
 TROUBLES = ("", "failed", "late")
@@ -45,12 +47,13 @@ PERIODS: Mapping[str, Callable[[date], Span]] = {
 class Filter:
     """Every field narrows; "" or None leaves open. Days are days in Vietnam, both ends included.
 
-    `direction` is as seen from `agency`, or from the reader's own agencies.
+    `agency` holds codes: what concerns any of them is shown. `direction` is as seen from these agencies, or
+    from the reader's own.
     """
 
     since: date | None = None
     until: date | None = None
-    agency: str = ""
+    agency: tuple[str, ...] = ()
     direction: str = ""
     state: str = ""
     answer: str = ""
@@ -63,7 +66,7 @@ class Filter:
     def read(cls, given: Mapping[str, str], today: date) -> Self:
         """The filter in `given`; `period` names one of PERIODS, counted from `today`. Raises Refused
         request.invalid, naming what cannot be read; an unknown name too: a misspelt filter must not answer
-        another question."""
+        another question. Several agencies stand in one text, between commas or spaces."""
         values = {name: text.strip() for name, text in given.items() if text.strip()}
         span = _span(values, today)
         unknown = values.keys() - {item.name for item in fields(cls)}
@@ -73,15 +76,15 @@ class Filter:
         return cls(**{**read, **span})  # type: ignore[arg-type]
 
     @classmethod
-    def of_query(cls, query: str, today: date) -> Self:
-        """The filter that `query` wrote down. Raises Refused."""
-        return cls.read(dict(parse_qsl(query)), today)
+    def of_query(cls, query: str, today: date, **over: str) -> Self:
+        """The filter that `query` wrote down; fields in `over` replace its own. Raises Refused."""
+        return cls.read({**fields_of(query), **over}, today)
 
     @property
     def query(self) -> str:
         """The filter as a query string, the same for equal filters."""
         said = {item.name: getattr(self, item.name) for item in fields(self)}
-        return urlencode({name: str(value) for name, value in sorted(said.items()) if value})
+        return urlencode({name: value for name, value in sorted(said.items()) if value}, doseq=True)
 
     @property
     def words(self) -> str:
@@ -90,7 +93,7 @@ class Filter:
         parts = [
             f"từ ngày {first}" if first else "",
             f"đến ngày {last}" if last else "",
-            f"cơ quan {self.agency}" if self.agency else "",
+            f"cơ quan {', '.join(self.agency)}" if self.agency else "",
             _WORDS.get(self.direction, ""),
             str(State(self.state).label) if self.state else "",
             str(Answer(self.answer).label) if self.answer else "",
@@ -142,10 +145,25 @@ class Filter:
     def _parties(self, own: "QuerySet[directory.Agency] | None") -> "QuerySet[directory.Agency] | None":
         if not self.agency:
             return own if self.direction else None
-        found = directory.agency_by_code(self.agency, datetime.now(VIETNAM))
-        if found is None:
-            raise Refused("recipient.unknown", organ=self.agency)
-        return directory.Agency.objects.filter(pk=found.pk)
+        return directory.Agency.objects.filter(pk__in=[agency_of(code).pk for code in self.agency])
+
+
+def agency_of(code: str) -> directory.Agency:
+    """The agency that has this code now. Raises Refused recipient.unknown."""
+    found = directory.agency_by_code(code, datetime.now(VIETNAM))
+    if found is None:
+        raise Refused("recipient.unknown", organ=code)
+    return found
+
+
+def fields_of(query: str) -> dict[str, str]:
+    """The fields that a link names, for `Filter.read`. Raises Refused for one that says two things."""
+    said: dict[str, str] = {}
+    for name, text in parse_qsl(query):
+        if name in said and name != "agency":
+            raise Refused("request.invalid", why=f"{name}: {said[name]}, {text}"[:100])
+        said[name] = f"{said[name]},{text}" if name in said else text
+    return said
 
 
 _WORDS = {"sent": "văn bản đi", "received": "văn bản đến", "failed": "chỉ lỗi", "late": "chỉ quá hạn"}
@@ -196,8 +214,17 @@ def _parse(name: str, text: str) -> object:
             return UUID(text)
         if name == "priority":
             return range(5)[int(text)]
+        if name == "agency":
+            return _codes(text)
     except (ValueError, IndexError) as error:
         raise Refused("request.invalid", why=f"{name}: {text[:50]}") from error
     if name in _CHOICES and text not in _CHOICES[name]:
         raise Refused("request.invalid", why=f"{name}: {', '.join(filter(None, _CHOICES[name]))}")
-    return text[:64]
+    return text
+
+
+def _codes(text: str) -> tuple[str, ...]:
+    codes = sorted({code[:64] for code in re.split(r"[\s,;]+", text) if code})
+    if len(codes) > MOST_AGENCIES:
+        raise ValueError(f"more than {MOST_AGENCIES}")
+    return tuple(codes)

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from hashlib import file_digest, sha256
 from pathlib import Path
 from uuid import UUID
@@ -14,7 +14,7 @@ from agencies import directory
 from exchange import log
 from exchange.exports import files, pdf, registers, trail
 from exchange.exports.cells import Source, in_pages
-from exchange.exports.filters import Filter
+from exchange.exports.filters import Filter, agency_of
 from exchange.exports.readers import Reader
 from exchange.exports.registers import Incoming, Outgoing, Register
 from exchange.exports.rows import Deliveries, Events
@@ -69,9 +69,9 @@ class Wanted:
 
     def _agency(self) -> directory.Agency:
         """A register is of one agency, which must be one of the reader's."""
-        found = directory.agency_by_code(self.chosen.agency, datetime.now(UTC))
-        if found is None:
-            raise Refused("recipient.unknown", organ=self.chosen.agency)
+        if len(self.chosen.agency) != 1:
+            raise Refused("request.invalid", why="agency: một mã / one code")
+        found = agency_of(self.chosen.agency[0])
         if not self.reader.reads_all and found not in (self.reader.agencies or ()):
             raise Refused("export.not-allowed")
         return found

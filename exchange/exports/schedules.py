@@ -5,7 +5,6 @@ from collections.abc import Mapping
 from datetime import date, datetime, time
 from pathlib import Path
 from smtplib import SMTPException
-from urllib.parse import parse_qsl
 
 import structlog
 from django.conf import settings
@@ -79,7 +78,7 @@ def _ask(schedule: ExportSchedule, now: datetime) -> bool:
 
 def of_period(schedule: ExportSchedule, today: date) -> Filter:
     """The filter of `schedule` for the period that ended before `today`."""
-    return Filter.read({**dict(parse_qsl(schedule.query)), "period": _PERIOD[schedule.every]}, today)
+    return Filter.of_query(schedule.query, today, period=_PERIOD[schedule.every])
 
 
 def hand_out(export: Export) -> None:

@@ -73,6 +73,8 @@ def test_a_filter_is_a_link_and_the_export_of_it_is_the_file(hub: World, sent: i
     page = text(client.get(f"{HOME}new/?kind=trail&format=csv&agency=H29.17&since=01/11/2026"))
     assert 'value="H29.17"' in page
     assert 'value="01/11/2026"' in page
+    page = text(client.get(f"{HOME}new/?agency=H29.17&agency=H29.5"))
+    assert 'value="H29.17, H29.5"' in page
     answer = client.post(f"{HOME}new/", {"kind": "trail", "format": "csv", "agency": "H29.17"})
     made = Export.objects.get()
     assert answer["Location"] == reverse("admin:exchange_export_change", args=(made.pk,))
@@ -81,6 +83,12 @@ def test_a_filter_is_a_link_and_the_export_of_it_is_the_file(hub: World, sent: i
     assert "cơ quan H29.17" in shown
     assert file(client.get(f"{HOME}{made.pk}/file/")).startswith(b"\xef\xbb\xbf")
     assert "2 / 2 dòng" in text(client.get(HOME))
+
+
+def test_the_link_of_a_filter_is_only_its_fields(hub: World) -> None:
+    filled = {"csrfmiddlewaretoken": "secret", "kind": "trail", "agency": "H29.5 H29.17", "every": "day"}
+    answer = person(hub).get(f"{HOME}new/", {**filled, "since": ""})
+    assert answer["Location"] == f"{HOME}new/?kind=trail&agency=H29.5+H29.17"
 
 
 def test_a_form_says_what_is_wrong_and_asks_for_nothing(hub: World, sent: intake.Acceptance) -> None:

@@ -179,6 +179,9 @@ def test_pdf_embeds_its_font_and_can_be_read_by_another_program(
         ("agency=H29", 3),
         ("agency=000.00.00.H29&direction=sent", 2),
         ("agency=H29.5&direction=received", 1),
+        ("agency=H29.17&agency=H29.121", 2),
+        ("agency=H29.17,H29.121&direction=received", 2),
+        ("agency=H29.5&agency=H29.17&direction=sent", 2),
         ("state=handed_over", 1),
         ("answer=02", 1),
         ("trouble=failed", 1),
@@ -198,6 +201,27 @@ def test_a_filter_shows_what_it_says(sent: intake.Acceptance, query: str, found:
     assert Filter.of_query(chosen.query, TODAY) == chosen
 
 
+def test_the_same_agencies_are_the_same_filter_however_they_are_written() -> None:
+    made = Filter.of_query("agency=H29.5&agency=000.00.00.H29", TODAY)
+    assert made.query == "agency=000.00.00.H29&agency=H29.5"
+    assert made.words == "cơ quan 000.00.00.H29, H29.5"
+    assert not made.whole
+    for query in ("agency=H29.5,+000.00.00.H29", "agency=H29.5;H29.5&agency=000.00.00.H29", made.query):
+        assert Filter.of_query(query, TODAY) == made
+
+
+def test_an_agency_among_several_that_does_not_exist_is_named(sent: intake.Acceptance) -> None:
+    chosen = Filter.of_query("agency=H29&agency=H99", TODAY)
+    with pytest.raises(Refused, match=r"recipient.unknown.*H99"):
+        chosen.deliveries(Delivery.objects.all(), None)
+
+
+def test_a_register_is_of_one_agency(sent: intake.Acceptance, tmp_path: Path) -> None:
+    for query in ("agency=H29&agency=H29.5", "period=this-month"):
+        with pytest.raises(Refused, match=r"request.invalid"):
+            written(tmp_path / "a", "pdf", "register-out", query)
+
+
 def test_late_is_answered_after_the_deadline_or_reminded(sent: intake.Acceptance) -> None:
     late = Filter.of_query("trouble=late", TODAY)
     parties.to(sent, "H29.17")
@@ -208,7 +232,17 @@ def test_late_is_answered_after_the_deadline_or_reminded(sent: intake.Acceptance
 
 
 @pytest.mark.parametrize(
-    "query", ["agecny=H29", "state=lost", "direction=up", "priority=9", "since=23/11/2026", "period=ever"]
+    "query",
+    [
+        "state=queued&state=expired",
+        "&".join(f"agency={n}" for n in range(101)),
+        "agecny=H29",
+        "state=lost",
+        "direction=up",
+        "priority=9",
+        "since=23/11/2026",
+        "period=ever",
+    ],
 )
 def test_a_filter_that_says_nothing_sensible_is_refused(query: str) -> None:
     with pytest.raises(Refused, match=r"request.invalid"):
@@ -399,7 +433,7 @@ def test_the_number_of_copies_comes_from_the_document(hub: World) -> None:
     raw = hub.sign("H29", envelope.build(replace(content, other=OtherInfo(copies=3))))
     made = hub.accept(raw)
     source = Wanted(
-        kind=ExportKind.REGISTER_OUT, format="pdf", chosen=Filter(agency="H29"), reader=EVERYTHING
+        kind=ExportKind.REGISTER_OUT, format="pdf", chosen=Filter(agency=("H29",)), reader=EVERYTHING
     ).source()
     [row] = source.rows(source.keys())
     assert (made.package.copies, row[6]) == (3, 3)
