@@ -4,7 +4,7 @@ The authorities are PEM or DER files in one directory: self-signed ones are root
 Revocation lists come from the registry. No connection is ever opened here.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
@@ -71,10 +71,14 @@ def _certificates(path: Path) -> list[x509.Certificate]:
         raise ValueError(f"{path}: not a certificate: {error}") from error
 
 
-def check_certificate(der: bytes, *, now: datetime, trust_dir: Path | None) -> Evidence:
-    """Accept the registered signing certificate `der` at `now`, or raise CertificateProblem.
+def check_certificate(
+    der: bytes, *, now: datetime, trust_dir: Path | None, brought: Sequence[bytes] = ()
+) -> Evidence:
+    """Accept the signing certificate `der` at `now`, or raise CertificateProblem.
 
-    The hub's clock decides: the time inside a signature is its signer's claim.
+    The hub's clock decides: the time inside a signature is its signer's claim. `brought` are authorities
+    that came with the signature (DER, few: every path is tried): never roots. Raises ValueError where one of
+    them is no certificate.
     """
     store = trust_store(trust_dir)
     leaf = certificates.load(der)[0]
@@ -83,7 +87,7 @@ def check_certificate(der: bytes, *, now: datetime, trust_dir: Path | None) -> E
         at=now,
         now=now,
         roots=store.roots,
-        intermediates=store.intermediates,
+        intermediates=(*store.intermediates, *(certificates.load(one)[0] for one in brought)),
         crls=_revocation_lists(_newest()),
         answer_of=_answer_of,
     )

@@ -7,7 +7,6 @@ validity, basicConstraints, pathLen, keyUsage, and no unknown critical extension
 processed; a critical one is therefore refused as unknown.
 """
 
-import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -21,6 +20,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509.oid import ExtensionOID
 
 from agencies.revocation import Answer, crl_addresses, ocsp_addresses
+from agencies.subjects import Holder, holder, masked, organ_hint
 
 Fact = str | int
 Answers = Callable[[str], Answer | None]
@@ -40,12 +40,6 @@ _UNDERSTOOD = frozenset(
         ExtensionOID.SUBJECT_ALTERNATIVE_NAME,
     }
 )
-_NUMBERED = re.compile(r"\b(CCCD|CMND|CMT|HC|PID)\s*:\s*[^,+]*", re.IGNORECASE)
-# Citizen ids have 12 digits, older ones 9; tax codes have 10 or 13 and are public.
-_CITIZEN = re.compile(r"(?<!\d)(?:\d{12}|\d{9})(?!\d)")
-_TAX_CODE = re.compile(r"MST\s*:\s*([0-9][0-9-]{8,14})", re.IGNORECASE)
-_UID = re.compile(r"\b(UID=)((?:\\.|[^,+])*)")
-_MASK = "***"
 
 
 class CertificateProblem(Exception):
@@ -72,6 +66,7 @@ class Description:
     fingerprint: str
     key: str
     organ_hint: str
+    holder: Holder
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,14 +111,15 @@ def describe(der: bytes) -> Description:
     """What a DER certificate says. Raises ValueError if it is not one."""
     certificate = x509.load_der_x509_certificate(der)
     return Description(
-        subject=_masked(certificate.subject),
-        issuer=_masked(certificate.issuer),
+        subject=masked(certificate.subject),
+        issuer=masked(certificate.issuer),
         serial=f"{certificate.serial_number:x}",
         not_before=certificate.not_valid_before_utc,
         not_after=certificate.not_valid_after_utc,
         fingerprint=fingerprint(certificate),
         key=_key_text(certificate),
-        organ_hint=_organ_hint(certificate.subject),
+        organ_hint=organ_hint(certificate.subject),
+        holder=holder(certificate.subject),
     )
 
 
@@ -153,7 +149,7 @@ def check(
             problems.append(problem)
     if problems:
         raise problems[0]
-    raise _untrusted(leaf, f"no chain to a trusted root; issuer {_masked(leaf.issuer)}")
+    raise _untrusted(leaf, f"no chain to a trusted root; issuer {masked(leaf.issuer)}")
 
 
 # --- the leaf ---------------------------------------------------------------------------------------------
@@ -413,19 +409,4 @@ def _key_text(certificate: x509.Certificate) -> str:
 
 
 def _untrusted(certificate: x509.Certificate, why: str) -> CertificateProblem:
-    return CertificateProblem("untrusted", why=f"{why} ({_masked(certificate.subject)})")
-
-
-def _masked(name: x509.Name) -> str:
-    """The name in RFC 4514 form without personal identifiers: citizen ids, and any UID but a tax code."""
-    text = _UID.sub(lambda m: m[0] if _TAX_CODE.match(m[2]) else f"{m[1]}{_MASK}", name.rfc4514_string())
-    return _CITIZEN.sub(_MASK, _NUMBERED.sub(lambda m: f"{m[1]}:{_MASK}", text))
-
-
-def _organ_hint(subject: x509.Name) -> str:
-    """The organ code that a tax code in the subject suggests ("02" + MST), "" without one."""
-    for attribute in subject:
-        found = _TAX_CODE.search(str(attribute.value))
-        if found:
-            return "02" + found[1].replace("-", "")
-    return ""
+    return CertificateProblem("untrusted", why=f"{why} ({masked(certificate.subject)})")

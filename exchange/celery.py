@@ -103,6 +103,11 @@ app.conf.update(
             "schedule": 60,
             "options": {"expires": 60},
         },
+        "pdf_signatures": {
+            "task": "exchange.tasks.report_pdf_signatures",
+            "schedule": 20,
+            "options": {"queue": queue(EXPORTS), "expires": 20},
+        },
         "tidy": {
             "task": "exchange.tasks.tidy",
             "schedule": crontab(hour=2, minute=30),

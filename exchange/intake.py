@@ -31,9 +31,10 @@ from exchange import (
 )
 from exchange.envelope import package as envelope
 from exchange.envelope import signing
+from exchange.envelope.attachments import PDF
 from exchange.envelope.codes import STATUS_CODES, Side
 from exchange.envelope.examine import Terms
-from exchange.models import AttachedFile, Delivery, Event, Kind, Package, SignatureState, bulk
+from exchange.models import AttachedFile, Delivery, Event, Kind, Package, PdfReport, SignatureState, bulk
 from exchange.models.ids import uuid7
 from exchange.refusals import Problem, Refused
 
@@ -371,6 +372,8 @@ def _write(checked: Checked, about: Delivery | None = None) -> Written:
     package.save(force_insert=True)
     Delivery.objects.bulk_create(made.deliveries)
     digests = {bytes.fromhex(item.sha256) for item in content.attachments}
+    if any(file.media_type == PDF for file in content.attachments):
+        PdfReport.objects.create(package=package, due_at=arrival.now)
     bulk.insert(AttachedFile, ("package_id", "sha256"), ((package.id, digest) for digest in digests))
     warnings = (*checked.verdict.notes, *content.warnings, *made.warnings)
     return Written(package=package, deliveries=made.deliveries, warnings=warnings, event=taken)

@@ -26,6 +26,7 @@ from exchange.models import (
     Kind,
     LogEntry,
     Package,
+    PdfReport,
     Pending,
     Redacted,
     RedactionOrder,
@@ -195,7 +196,8 @@ def _note(made: RedactionOrder, what: str, actor: log.Actor, now: datetime) -> N
 def _remove_bodies(
     events: Sequence[int], *, actor: log.Actor, now: datetime, reason: str, text: str = ""
 ) -> None:
-    """Name the indices of `events` in every log that has them, then let their bytes and free text go."""
+    """Name the indices of `events` in every log that has them, then let their bytes and free text go,
+    and with them the reports on PDF signatures of their packages."""
     entries = LogEntry.objects.filter(event__in=events, redacted=None).select_related("log")
     by_log: defaultdict[str, list[LogEntry]] = defaultdict(list)
     for entry in entries.order_by("log", "index"):
@@ -213,6 +215,7 @@ def _remove_bodies(
         )
         Redacted.objects.bulk_create([Redacted(entry=entry, by=said) for entry in found])
     EventText.objects.filter(event__in=events).delete()
+    PdfReport.objects.filter(package__in=Event.objects.filter(pk__in=events).values("package")).delete()
     EventBody.objects.filter(event__in=events).delete()
 
 
@@ -228,6 +231,7 @@ def _remove_content(key: UUID, *, actor: log.Actor, now: datetime, reason: str, 
     entry = log.Entry(row=package, event="ContentRemoval", package=package, reason=reason, text=text)
     log.append([entry], at=now, actor=actor)
     package.save(update_fields=["seq", "head"])
+    PdfReport.objects.filter(package=package).delete()
     transaction.on_commit(lambda: _delete_bytes(package.sha256))
 
 

@@ -11,6 +11,7 @@ from exchange import (
     feed,
     housekeeping,
     mode,
+    pdfreports,
     pushing,
     registry,
     retention,
@@ -105,6 +106,14 @@ def look_after_exports() -> None:
     schedules.ask(now)
     wake.for_exports(jobs.due(now))
     jobs.purge(now)
+
+
+@app.task(name="exchange.tasks.report_pdf_signatures")
+def report_pdf_signatures() -> None:
+    """Report on the signatures of PDF attachments, a few packages at a time."""
+    for _ in range(pdfreports.AT_ONCE):
+        if not pdfreports.make_next(datetime.now(UTC)):
+            return
 
 
 @app.task(name="exchange.tasks.tidy")

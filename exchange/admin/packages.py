@@ -16,7 +16,7 @@ from django.urls import URLPattern, path
 from django.utils.translation import gettext_lazy as _
 
 from exchange import delivery, log, retention
-from exchange.admin import actions, document, documents, receipts
+from exchange.admin import actions, document, documents, pdf_words, receipts
 from exchange.admin.base import RecordAdmin
 from exchange.admin.confirm import actor_of, words_of
 from exchange.admin.events import language
@@ -25,7 +25,7 @@ from exchange.admin.scope import READ_ALL, own_agencies
 from exchange.envelope import package as envelope
 from exchange.envelope import xml
 from exchange.envelope.package import Attachment
-from exchange.models import Package
+from exchange.models import Package, PdfReport
 from exchange.models.ids import uuid7
 from exchange.refusals import Refused
 
@@ -93,11 +93,14 @@ class PackageAdmin(RecordAdmin):
             files = _attachments(package)
         except Refused as refused:
             return TemplateResponse(request, "hub/attachments.html", {"problem": words_of(refused)})
+        report = PdfReport.objects.filter(pk=package.pk).first()
+        said = pdf_words.files_of(report)
         rows = [
-            {"number": number, "file": file, "size": size_of(file.size)}
+            {"number": number, "file": file, "size": size_of(file.size), "pdf": said.get(number)}
             for number, file in enumerate(files, start=1)
         ]
-        return TemplateResponse(request, "hub/attachments.html", {"package": package, "rows": rows})
+        context = {"package": package, "rows": rows, "waiting": pdf_words.waiting(report)}
+        return TemplateResponse(request, "hub/attachments.html", context)
 
     def attachment(self, request: HttpRequest, package_id: UUID, number: int) -> HttpResponseBase:
         """The bytes of one attachment, always as a download and never as what they claim to be."""

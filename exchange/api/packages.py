@@ -140,7 +140,7 @@ class PackageView(Endpoint):
     def get(self, request: Request, package_id: UUID) -> Response:
         """For its sender with all deliveries, for a recipient with its own; with the packages that it is
         about and that are about it, where the asking system is a party to those too."""
-        found = one(self.principal.system, package_id)
+        found = one(self.principal.system, package_id, "pdf_report")
         _relate(self.principal.system, found)
         return conditional(request, shapes.DescribedPackageSerializer(found).data)
 
@@ -257,9 +257,10 @@ def visible(system: directory.System) -> QuerySet[Package]:
     return packages.prefetch_related(Prefetch("deliveries", deliveries))
 
 
-def one(system: directory.System, package_id: UUID) -> Package:
-    """One of them; anything else does not exist for `system`. Raises Refused request.not-found."""
-    found = visible(system).filter(pk=package_id).first()
+def one(system: directory.System, package_id: UUID, *joined: str) -> Package:
+    """One of them, with the rows `joined`; anything else does not exist for `system`. Raises Refused
+    request.not-found."""
+    found = visible(system).select_related("sender", *joined).filter(pk=package_id).first()
     if found is None:
         raise Refused("request.not-found")
     return found

@@ -8,6 +8,7 @@ from rest_framework import serializers
 
 from agencies.directory import Agency
 from exchange.api import problems
+from exchange.api.pdf_shapes import PdfReportSerializer
 from exchange.envelope.package import Note
 from exchange.log import Receipt
 from exchange.models import (
@@ -177,6 +178,9 @@ class DescribedPackageSerializer(PackageSerializer):
     )
     due_on = serializers.DateField(allow_null=True, help_text="The day by which it asks for a reply")
     in_time = serializers.BooleanField(allow_null=True, help_text=IN_TIME)
+    pdf_report = PdfReportSerializer(
+        allow_null=True, help_text="On the signatures inside PDF attachments; null where there is none"
+    )
     related = RelatedSerializer(source="answers", many=True, help_text="What is about it, oldest first")
     deliveries = DeadlineDeliverySerializer(many=True)
 

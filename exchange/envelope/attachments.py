@@ -19,6 +19,7 @@ from typing import Final
 ZIP: Final = "application/zip"
 BINARY: Final = "application/octet-stream"
 TEXT: Final = "text/plain"
+PDF: Final = "application/pdf"
 
 NAME_MAX_BYTES: Final = 255
 _WHITESPACE = b" \t\r\n"
@@ -146,7 +147,7 @@ def media_type(content: bytes) -> str:
         if content.startswith(magic):
             return name
     if content[:1024].lstrip(_BEFORE_PDF).startswith(b"%PDF-"):
-        return "application/pdf"
+        return PDF
     return _text_type(content)
 
 

@@ -84,6 +84,15 @@ _TYPES = (
         f"package sender {_DOC}",
         no=_INTAKE,
     ),
+    EventType(
+        "SignatureReport",
+        "Đã kiểm tra chữ ký trong tệp PDF",
+        "PDF signatures reported on",
+        "Trục đã kiểm tra chữ ký trong các tệp PDF kèm theo; mã băm là của báo cáo.",
+        "The hub checked the signatures inside the PDF attachments; the digest is of its report.",
+        f"{_PACKAGE} digest",
+        _DOC,
+    ),
     # --- the way out --------------------------------------------------------------------------------------
     EventType(
         "ContentConsignment",

@@ -39,6 +39,7 @@ from exchange.models.log import (
     Tile,
 )
 from exchange.models.package import BusinessType, Kind, Package, SignatureState
+from exchange.models.pdf_report import PdfReport, PdfVerdict
 from exchange.models.redaction import Redacted, RedactionOrder
 
 __all__ = [
@@ -74,6 +75,8 @@ __all__ = [
     "Measure",
     "Outcome",
     "Package",
+    "PdfReport",
+    "PdfVerdict",
     "Pending",
     "ProofCode",
     "Redacted",

@@ -476,6 +476,9 @@ ELSEWHERE: list[tuple[str, str, str]] = [
     ("Formulas in cells of CSV and XLSX exports", "disarmed", "tests/exchange/test_exports.py::test_every_beginning_of_a_formula_is_disarmed"),
     ("Redirects of a revocation list's address", "not followed", "tests/security/test_revocation.py::test_a_redirect_is_not_followed"),
     ("Log lines through header fields", "another id is made", "tests/api/test_request_id.py::test_any_other_is_replaced"),
+    ("PDF attachments: bombs, nesting, endless forms", "reported as `unreadable` or `too-costly`", "tests/exchange/test_pdf_reports.py::test_a_hostile_file_costs_no_more_than_the_limits_and_hides_no_other"),
+    ("PDF attachments: content hidden in the gap of a signature", "reported as covering a part", "tests/exchange/test_pdf_reports.py::test_what_hides_in_the_gap_of_a_signature_is_not_covered"),
+    ("PDF attachments: changed after signing", "reported as changed", "tests/exchange/test_pdf_reports.py::test_a_change_after_signing_is_not_a_further_signature"),
     ("Secrets and personal numbers in logs", "masked", "tests/security/test_logs.py::test_what_must_not_be_logged_is_masked"),
 ]  # fmt: skip
 
