@@ -1,10 +1,11 @@
 """The list of deliveries, for operators first: what waits and fails, at which recipient, with which error."""
 
 from datetime import UTC, datetime
-from typing import Any
+from functools import partial
+from typing import Any, cast
 
 from django.contrib import admin
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 from django.http import HttpRequest, QueryDict
 from django.template.response import TemplateResponse
 from django.urls import reverse
@@ -13,12 +14,12 @@ from django.utils.translation import gettext_lazy as _
 from agencies.models import Agency, System
 from agencies.search import fold_text
 from exchange.admin.actions import RESEND
-from exchange.admin.lists import Chip, Choice, Plan, page
+from exchange.admin.lists import Chip, Choice, Narrow, Plan, page
 from exchange.admin.looks import link, moment
 from exchange.admin.scope import sees_content
-from exchange.admin.standing import Phase, standings, with_phase
+from exchange.admin.standing import ICONS, Phase, standings, with_phase
 from exchange.models import Attempt, Delivery, Outcome, Package, State
-from exchange.models.delivery import FAILED, REFUSED, UNACCEPTED
+from exchange.models.delivery import FAILED, REFUSED, UNACCEPTED, DeliveryQuerySet
 
 _FOUND = 500  # agencies that one question may mean
 
@@ -71,32 +72,47 @@ def _resend(request: HttpRequest, rows: list[Any], *, reads: bool) -> str:
 
 
 def _plan(rows: Any, now: datetime, *, reads: bool) -> Plan:
-    chips = (
-        ("waiting", _("Chờ gửi"), "schedule", Phase.WAITING, rows.filter(state=State.QUEUED)),
-        ("failed", _("Lỗi chuyển"), "error", Phase.FAILED, rows.filter(FAILED)),
-        ("refused", _("Từ chối"), "block", Phase.REFUSED, rows.filter(REFUSED)),
-        ("late", _("Quá hạn"), "alarm", Phase.LATE, rows.filter(pk__in=rows.late(now).values("pk"))),
-        ("unaccepted", _("Chưa tiếp nhận"), "inbox", Phase.HANDED_OVER, rows.filter(UNACCEPTED)),
+    found = partial(_chip, rows)
+    chips = [
+        found("waiting", partial(_by, Q(state=State.QUEUED)), words=_("Chờ gửi"), tone=Phase.WAITING),
+        found("failed", partial(_by, FAILED), words=_("Lỗi chuyển"), tone=Phase.FAILED),
+        found("refused", partial(_by, REFUSED), words=_("Từ chối"), tone=Phase.REFUSED),
+        found("late", partial(_late, now), words=_("Quá hạn"), tone=Phase.LATE),
+        found("unaccepted", partial(_by, UNACCEPTED), words=_("Chưa tiếp nhận"), tone=Phase.HANDED_OVER),
+    ]
+    every = Chip(
+        key="all",
+        words=_("Tất cả"),
+        icon="send",
+        narrow=lambda found: found,
+        counted=lambda: rows.values("package"),
     )
-    every = Chip(key="all", words=_("Tất cả"), icon="send", narrow=lambda found: found, counted=lambda: rows)
     return Plan(
         at="queued_at",
-        chips=[every, *(_chip(*chip) for chip in chips)],
+        chips=[every, *chips],
         choices=_choices(),
         search=_of_documents if reads else _of_recipients,
         keys={"recipient": "recipient", "package": "package"},
     )
 
 
-def _chip(key: str, words: Any, icon: str, tone: Phase, counted: QuerySet[Any]) -> Chip:
+def _chip(rows: Any, key: str, narrow: Narrow, *, words: Any, tone: Phase) -> Chip:
     return Chip(
         key=key,
         words=words,
-        icon=icon,
+        icon=ICONS[tone],
         tone=tone,
-        narrow=lambda found: found.filter(pk__in=counted.order_by().values("pk")),
-        counted=lambda: counted,
+        narrow=narrow,
+        counted=lambda: narrow(rows).values("package"),
     )
+
+
+def _late(now: datetime, rows: QuerySet[Any]) -> QuerySet[Any]:
+    return cast("DeliveryQuerySet", rows).late(now)
+
+
+def _by(condition: Q, rows: QuerySet[Any]) -> QuerySet[Any]:
+    return rows.filter(condition)
 
 
 def _choices() -> list[Choice]:

@@ -19,7 +19,7 @@ from exchange.admin.scope import READ_ALL, own_ids, visible
 from exchange.admin.standing import Phase
 from exchange.envelope.codes import PRIORITIES
 from exchange.models import BusinessType, Delivery, Direction, Kind, Package, SignatureState
-from exchange.models.delivery import ENDED, FAILED, REFUSED, UNACCEPTED
+from exchange.models.delivery import ENDED, FAILED, REFUSED, UNACCEPTED, Rank
 from exchange.models.package import PackageQuerySet
 
 HINT = _("Số/ký hiệu, trích yếu, cơ quan, mã văn bản – gõ không dấu cũng được")
@@ -62,7 +62,7 @@ def _row(request: HttpRequest, package: Package) -> dict[str, Any]:
 def _plan(request: HttpRequest, rows: QuerySet[Any]) -> Plan:
     now = datetime.now(UTC)
     deliveries = visible(request, Delivery.objects.all())
-    documents = deliveries.filter(package__kind=Kind.DOCUMENT)
+    documents = deliveries.exclude(rank=Rank.STATUS)
     unaccepted = deliveries.filter(UNACCEPTED)
     troubles = (
         ("failed", _("Lỗi"), "error", Phase.FAILED, documents.filter(FAILED)),

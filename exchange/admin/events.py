@@ -15,11 +15,12 @@ from django.utils.translation import gettext_lazy as _
 from agencies.models import System
 from exchange.admin.base import RecordAdmin, RecordList
 from exchange.admin.looks import NOTHING, Table, badge, first, link, shown, shows, table
-from exchange.admin.scope import visible
+from exchange.admin.scope import READ_ALL, visible
 from exchange.evidence.catalogue import CATALOGUE
 from exchange.models import Event, Package
 from exchange.refusals import CATALOGUE as REFUSALS
 
+LATEST = 100  # packages whose events the list shows to a clerk
 _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 
@@ -132,6 +133,17 @@ class NameFilter(admin.SimpleListFilter):
 class EventList(RecordList):
     """One page of events with the names of systems."""
 
+    def get_queryset(self, request: HttpRequest, exclude_parameters: Any = None) -> QuerySet[Event]:
+        """Every event for who reads everything, else those of the latest packages that one may see.
+
+        Of older packages the page of each shows them: one's own events among millions are no quick question.
+        """
+        rows: QuerySet[Event] = super().get_queryset(request, exclude_parameters)
+        if request.user.has_perm(READ_ALL):
+            return rows
+        packages = visible(request, Package.objects.order_by("-accepted_at", "-id"))
+        return rows.filter(package__in=list(packages.values_list("pk", flat=True)[:LATEST]))
+
     def get_results(self, request: HttpRequest) -> None:
         """The rows of the page, named by one query more."""
         super().get_results(request)
@@ -144,6 +156,7 @@ class EventAdmin(RecordAdmin):
     """Events as they stand in the log."""
 
     list_display = ("at", "in_words", "recipient", "reason", "actor", "seq")
+    list_before_template = "hub/events_note.html"  # type: ignore[assignment]  # unfold says None
     list_filter = (NameFilter,)
     list_select_related = ("body", "text")
     ordering = ("-id",)

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, TypeVar, cast
 from uuid import UUID
 
-from django.db.models import Model, Q, QuerySet
+from django.db.models import Exists, Model, OuterRef, Q, QuerySet
 from django.http import HttpRequest
 
 from agencies.models import Agency, Alias, Certificate, Credential, Membership, RevocationList, System
@@ -81,14 +81,15 @@ def _deliveries(request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
 
 
 def _attempts(request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
-    return queryset.filter(delivery__in=_ids(_deliveries(request, Delivery.objects.all())))
+    return queryset.filter(Exists(_deliveries(request, Delivery.objects.filter(pk=OuterRef("delivery")))))
 
 
 def _events(request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
     """Events of one's own deliveries, and of packages as such; not those about other recipients."""
-    deliveries = _ids(_deliveries(request, Delivery.objects.all()))
-    packages = _ids(_packages(request, Package.objects.all()))
-    return queryset.filter(Q(delivery__in=deliveries) | Q(delivery=None, package__in=packages))
+    # Asked of each event: the set of all deliveries that one may see takes a database minutes to make.
+    deliveries = _deliveries(request, Delivery.objects.filter(pk=OuterRef("delivery")))
+    packages = _packages(request, Package.objects.filter(pk=OuterRef("package")))
+    return queryset.filter(Exists(deliveries) | Q(Exists(packages), delivery=None))
 
 
 def _ids(queryset: QuerySet[Any]) -> QuerySet[Any, Any]:

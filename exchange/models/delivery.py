@@ -92,6 +92,10 @@ _RECEIPT_OPEN = Q(
 )
 
 
+# With these in an index, PostgreSQL counts and lists the rows of an agency without reading the table.
+_LISTED = ["recipient", "rank", "queued_at", "id"]
+
+
 class DeliveryQuerySet(models.QuerySet["Delivery"]):
     """Questions about many deliveries."""
 
@@ -220,7 +224,12 @@ class Delivery(models.Model):
                 condition=Q(state="queued"),
                 name="delivery_inbox",
             ),
-            models.Index(fields=["expires_at"], condition=Q(state="queued"), name="delivery_expiry"),
+            models.Index(
+                fields=["expires_at"],
+                include=["package", "system", *_LISTED],
+                condition=Q(state="queued"),
+                name="delivery_expiry",
+            ),
             models.Index(
                 fields=["request_due_at"], condition=Q(request_state="open"), name="delivery_request_due"
             ),
@@ -234,13 +243,18 @@ class Delivery(models.Model):
                 condition=Q(state="queued", warn_at__isnull=False),
                 name="delivery_expiry_warning",
             ),
-            models.Index(fields=["recipient", "-queued_at", "-id"], name="delivery_received"),
-            # What the pages count and list: few rows among many.
-            models.Index(fields=["package"], condition=FAILED, name="delivery_failed"),
-            models.Index(fields=["package"], condition=REFUSED, name="delivery_refused"),
-            models.Index(fields=["package"], condition=ENDED, name="delivery_ended"),
             models.Index(
-                fields=["receipt_due_at", "package"], condition=UNACCEPTED, name="delivery_unaccepted"
+                fields=["recipient", "-queued_at", "-id"], include=["package"], name="delivery_received"
+            ),
+            # What the pages count and list: few rows among many.
+            models.Index(fields=["package"], include=_LISTED, condition=FAILED, name="delivery_failed"),
+            models.Index(fields=["package"], include=_LISTED, condition=REFUSED, name="delivery_refused"),
+            models.Index(fields=["package"], include=_LISTED, condition=ENDED, name="delivery_ended"),
+            models.Index(
+                fields=["receipt_due_at", "package"],
+                include=[*_LISTED, "first_answered_at"],
+                condition=UNACCEPTED,
+                name="delivery_unaccepted",
             ),
             models.Index(fields=["-queued_at", "-id"], name="delivery_newest_first"),
         ]
