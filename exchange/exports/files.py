@@ -86,6 +86,11 @@ class _Sheet:
         for place, column in enumerate(columns):
             self._sheet.write_string(self._top, place, column.title, formats.title)
         self._sheet.freeze_panes(self._top + 1, 0)
+        self._sheet.set_landscape()  # on paper: A4, as wide as a page, the heading on each, pages counted
+        self._sheet.set_paper(9)
+        self._sheet.fit_to_pages(1, 0)
+        self._sheet.repeat_rows(self._top)
+        self._sheet.set_footer("&RTrang &P/&N")
 
     def write(self, row: Sequence[Cell]) -> None:
         """The next row."""

@@ -25,12 +25,13 @@ from exchange import wake
 from exchange.exports import make, readers
 from exchange.exports.filters import Filter
 from exchange.exports.make import Wanted
-from exchange.models import Export, ExportSchedule, ExportState
+from exchange.models import Export, ExportFormat, ExportSchedule, ExportState
 from exchange.models.export import OPEN
 from exchange.refusals import Refused
 from exchange.workdays import day_of
 
 DIRECT = 5_000  # rows; more are made in the background
+DIRECT_PDF = 1_000  # a row of a PDF costs 1.5 ms, and whoever asked waits for them in the web process
 KEPT = timedelta(days=7)
 LEASE = timedelta(seconds=60)
 STEP_SECONDS = 0.5
@@ -71,7 +72,8 @@ def ask(
     wanted = _wanted(made)
     rows = wanted.source().count(max(DIRECT, wanted.limit or 0) + 1)
     wanted.check(rows)
-    small = rows <= DIRECT and schedule is None
+    most = min(DIRECT, DIRECT_PDF) if format == ExportFormat.PDF else DIRECT
+    small = rows <= most and schedule is None
     if small:
         made.due_at = now + LEASE  # nobody else takes it meanwhile
     made.save(force_insert=True)

@@ -88,14 +88,16 @@ def write(path: Path, wanted: Wanted, advance: Advance, now: datetime) -> int:
             return _jsonl(path, wanted, advance, now)
         keys = source.keys()
         wanted.check(len(keys))
+        cover = registers.cover(source) if isinstance(source, Register) else None
         pages = in_pages(source, keys, lambda done: advance(done, len(keys)), PAGE)
         if wanted.format == ExportFormat.CSV:
             files.write_csv(path, source.columns, pages)
         elif wanted.format == ExportFormat.XLSX:
-            files.write_xlsx(path, source.columns, pages, head=[line for line, _ in _head(source, wanted)])
+            files.write_xlsx(path, source.columns, pages, head=cover.all if cover else [])
         else:
             rows = [row for page in pages for row in page]
-            pdf.write_table(path, source.columns, rows, title=_title(wanted), head=_head(source, wanted))
+            title = str(ExportKind(wanted.kind).label)
+            pdf.write_table(path, source.columns, rows, title=title, about=wanted.chosen.words, cover=cover)
         return len(keys)
 
 
@@ -104,18 +106,6 @@ def _jsonl(path: Path, wanted: Wanted, advance: Advance, now: datetime) -> int:
     total = sum(len(part.places) for part in parts)
     trail.write(path, parts, _readme(wanted, total, now), lambda done: advance(done, total), PAGE)
     return total
-
-
-def _title(wanted: Wanted) -> str:
-    return str(ExportKind(wanted.kind).label)
-
-
-def _head(source: Source, wanted: Wanted) -> list[tuple[str, bool]]:
-    if isinstance(source, Register):
-        return registers.head(source)
-    if wanted.format != ExportFormat.PDF:
-        return []  # a table that starts in the first row filters and sorts as it is
-    return [(_title(wanted).upper(), True), (wanted.chosen.words, False)]
 
 
 def _readme(wanted: Wanted, total: int, now: datetime) -> str:

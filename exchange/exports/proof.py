@@ -91,7 +91,10 @@ def _failed(row: Delivery) -> bool:
 
 def _handed(row: Delivery) -> str:
     state = str(State(row.state).label)
-    return f"{state}, {text_of(row.handed_over_at)}" if row.handed_over_at else state
+    if not row.handed_over_at:
+        return state
+    handed = f"{State.HANDED_OVER.label}, {text_of(row.handed_over_at)}"
+    return handed if row.state == State.HANDED_OVER else f"{handed}; nay: {state.lower()}"
 
 
 def _answered(row: Delivery) -> str:

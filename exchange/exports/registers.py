@@ -14,6 +14,7 @@ from django.db.models import QuerySet
 from agencies.directory import Agency
 from exchange.exports.cells import Cell, Column, Source
 from exchange.exports.filters import Filter
+from exchange.exports.pdf import Cover
 from exchange.models import Answer, BusinessType, Delivery, Package, State
 from exchange.workdays import day_of
 
@@ -37,16 +38,16 @@ class Outgoing(Register):
     """Documents that `agency` sent in the period, by the day on which the hub took them."""
 
     columns: Sequence[Column] = (
-        Column("Số, ký hiệu văn bản", 16),
-        Column("Ngày tháng văn bản", 11),
-        Column("Tên loại và trích yếu nội dung văn bản", 42),
-        Column("Người ký", 18),
-        Column("Nơi nhận văn bản", 36),
+        Column("Số, ký hiệu văn bản", 21),
+        Column("Ngày tháng văn bản", 12),
+        Column("Tên loại và trích yếu nội dung văn bản", 40),
+        Column("Người ký", 17),
+        Column("Nơi nhận văn bản", 38),
         Column("Đơn vị, người nhận bản lưu", 12),
-        Column("Số lượng bản", 7),
-        Column("Ngày chuyển", 11),
-        Column("Ký nhận", 8),
-        Column("Ghi chú", 18),
+        Column("Số lượng bản", 8),
+        Column("Ngày chuyển", 12),
+        Column("Ký nhận", 9),
+        Column("Ghi chú", 14),
     )
     title: str = "SỔ ĐĂNG KÝ VĂN BẢN ĐI"
 
@@ -101,16 +102,16 @@ class Incoming(Register):
     """Documents that were handed over to the system of `agency` in the period."""
 
     columns: Sequence[Column] = (
-        Column("Ngày đến", 11),
-        Column("Số đến", 7),
-        Column("Tác giả", 26),
-        Column("Số, ký hiệu văn bản", 16),
-        Column("Ngày tháng văn bản", 11),
-        Column("Tên loại và trích yếu nội dung văn bản", 46),
+        Column("Ngày đến", 12),
+        Column("Số đến", 8),
+        Column("Tác giả", 27),
+        Column("Số, ký hiệu văn bản", 21),
+        Column("Ngày tháng văn bản", 12),
+        Column("Tên loại và trích yếu nội dung văn bản", 44),
         Column("Đơn vị hoặc người nhận", 14),
-        Column("Ngày chuyển", 11),
-        Column("Ký nhận", 8),
-        Column("Ghi chú", 18),
+        Column("Ngày chuyển", 12),
+        Column("Ký nhận", 9),
+        Column("Ghi chú", 16),
     )
     title: str = "SỔ ĐĂNG KÝ VĂN BẢN ĐẾN"
 
@@ -154,19 +155,21 @@ def _what(type_name: str, subject: str) -> str:
     return ": ".join(part for part in (type_name, subject) if part)
 
 
-def head(register: Register) -> list[tuple[str, bool]]:
-    """The lines of the prescribed title page: text, and whether it is bold."""
+def cover(register: Register) -> Cover:
+    """The prescribed title page: what only the agency knows is left to be filled in."""
     agency, chosen = register.agency, register.chosen
-    above = agency.parent.name.upper() if agency.parent else ""
     year = str(chosen.since.year) if chosen.since else BLANK
-    return [
-        (above, False),
-        (agency.name.upper(), True),
-        (register.title, True),
-        (f"Năm: {year}", False),
-        (f"Từ ngày {_day(chosen.since)} đến ngày {_day(chosen.until)}", False),
-        (f"Từ số {BLANK} đến số {BLANK}      Quyển số: {BLANK}", False),
-    ]
+    return Cover(
+        above=agency.parent.name.upper() if agency.parent else "",
+        agency=agency.name.upper(),
+        title=register.title,
+        lines=[
+            f"Năm: {year}",
+            f"Từ ngày {_day(chosen.since)} đến ngày {_day(chosen.until)}",
+            f"Từ số {BLANK} đến số {BLANK}",
+            f"Quyển số: {BLANK}",
+        ],
+    )
 
 
 def _day(day: date | None) -> str:

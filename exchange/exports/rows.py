@@ -41,9 +41,9 @@ class Events(Source):
     chosen: Filter
     reader: Reader
     columns: Sequence[Column] = (
-        Column("Thời điểm", 20),
+        Column("Thời điểm", 22),
         Column("Sự kiện", 34),
-        Column("Số, ký hiệu", 20),
+        Column("Số, ký hiệu", 24),
         Column("Trích yếu", 50),
         Column("Mã nơi gửi", 16),
         Column("Nơi gửi", 30, printed=False),
@@ -161,8 +161,8 @@ class Deliveries(Source):
     chosen: Filter
     reader: Reader
     columns: Sequence[Column] = (
-        Column("Số, ký hiệu", 20),
-        Column("Ngày văn bản", 12),
+        Column("Số, ký hiệu", 24),
+        Column("Ngày văn bản", 13),
         Column("Tên loại", 16, printed=False),
         Column("Trích yếu", 50),
         Column("Độ khẩn", 12),
@@ -171,7 +171,7 @@ class Deliveries(Source):
         Column("Nơi gửi", 30),
         Column("Mã nơi nhận", 16, printed=False),
         Column("Nơi nhận", 30),
-        Column("Trục nhận lúc", 20),
+        Column("Trục nhận lúc", 21),
         Column("Trạng thái chuyển", 18),
         Column("Giao lúc", 20, printed=False),
         Column("Trả lời", 18),

@@ -4,7 +4,6 @@ from argparse import ArgumentParser
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qsl
 
 from django.core.management.base import CommandError
 from django.db import transaction
@@ -32,14 +31,12 @@ def export(kind: str, options: Mapping[str, Any]) -> str:
     path: Path = options["file"]
     ending = {"zip": ExportFormat.JSONL}.get(path.suffix[1:], path.suffix[1:])
     by = console.change()
-    given = dict(parse_qsl(options["filter"])) | (
-        {"agency": options["agency"]} if "agency" in options else {}
-    )
+    over = {"agency": options["agency"]} if "agency" in options else {}
     with console.refusals_shown():
         wanted = Wanted(
             kind=kind,
             format=options["format"] or ending,
-            chosen=Filter.read(given, day_of(by.at)),
+            chosen=Filter.of_query(options["filter"], day_of(by.at), **over),
             reader=Reader(actor=by.actor, agencies=None),
             insist=options.get("insist", False),
         )

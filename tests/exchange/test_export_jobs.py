@@ -85,6 +85,14 @@ def test_a_large_export_waits_for_a_worker(
     assert len(issued()) == 1
 
 
+def test_a_pdf_of_many_rows_is_not_made_while_somebody_waits(
+    sent: intake.Acceptance, auditor: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(jobs, "DIRECT_PDF", 2)
+    monkeypatch.setattr(wake, "for_exports", lambda keys: None)
+    assert [ask(auditor, form).state for form in ("pdf", "csv")] == [ExportState.WAITING, ExportState.DONE]
+
+
 def test_a_job_of_a_dead_worker_is_made_anew_and_the_dead_one_cannot_finish_it(
     sent: intake.Acceptance, auditor: User, background: list[Any], folder: Path
 ) -> None:

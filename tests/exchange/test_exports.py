@@ -407,6 +407,29 @@ def test_the_register_of_documents_sent_has_the_ten_columns_of_the_decree(
     assert len(table) == 9
 
 
+def test_a_printed_register_has_its_cover_and_numbered_pages_with_their_heading(
+    hub: World, sent: intake.Acceptance, tmp_path: Path
+) -> None:
+    for number in range(30):
+        hub.send("H29", "H29.5", "H29.17", subject=f"Văn bản số {number}")
+    path = written(tmp_path / "a.pdf", "pdf", "register-out", "agency=H29&period=this-month")
+    cover, *pages, end = text_of_pdf(path).split("\f")
+    assert [" ".join(line.split()) for line in cover.splitlines() if line.strip()] == [
+        "ỦY BAN NHÂN DÂN THÀNH PHỐ",
+        "SỔ ĐĂNG KÝ VĂN BẢN ĐI",
+        "Năm: 2026",
+        "Từ ngày 01/11/2026 đến ngày 30/11/2026",
+        "Từ số …… đến số ……",
+        "Quyển số: ……",
+    ]
+    assert len(pages) > 1
+    assert end == ""
+    for number, page in enumerate(pages, 2):
+        for words in ("Nơi nhận văn bản", "(10)", f"Trang {number}/{len(pages) + 1}", "cơ quan H29"):
+            assert words in page
+    assert sum(page.count("Văn bản số") for page in pages) == 30
+
+
 def test_the_register_of_documents_received_leaves_blank_what_only_the_agency_knows(
     sent: intake.Acceptance, tmp_path: Path
 ) -> None:

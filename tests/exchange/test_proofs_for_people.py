@@ -21,7 +21,7 @@ from exchange import anchors, door, intake, keys, sealing, vault
 from exchange.envelope import package as envelope
 from exchange.evidence import verify
 from exchange.exports import attached, bundle, codes, proof, readers
-from exchange.models import AttachedFile, Delivery, Log, Package, ProofCode
+from exchange.models import AttachedFile, Delivery, Log, Package, ProofCode, State
 from exchange.refusals import Refused
 from tests.exchange import parties
 from tests.exchange.test_anchors import authority, outside, stamping
@@ -68,6 +68,15 @@ def test_the_delivery_proof_is_one_page_with_everything_a_clerk_must_show(
     assert sent.package.sha256 in re.sub(r"\s", "", text)
     info = subprocess.run(["pdfinfo", tmp_path / "a.pdf"], check=True, capture_output=True).stdout.decode()
     assert re.search(r"Pages:\s+1\n", info)
+
+
+def test_a_time_is_that_of_the_handover_whatever_happened_since(hub: World, sent: intake.Acceptance) -> None:
+    row = parties.to(sent, "H29.5")
+    assert row.handed_over_at
+    handed = f"Đã giao, {timezone.localtime(row.handed_over_at):%d/%m/%Y %H:%M:%S}"
+    row.state = State.SUPERSEDED  # only in memory: the database would ask for the event
+    [shown] = proof._sheet(proof.Proof(sent.package, [row], "0" * 26, NOW)).rows
+    assert shown[1] == f"{handed}; nay: đã được thay thế"
 
 
 def test_many_recipients_and_a_long_subject_still_make_one_page(hub: World, tmp_path: Path) -> None:
