@@ -574,8 +574,8 @@ _ENTRIES = (
         "20",
         "Trục đang bận",
         "The hub is busy",
-        "Trục đang xử lý nhiều gói tin lớn cùng lúc. Chưa có gì được ghi nhận; hãy gửi lại sau {seconds} giây.",
-        "The hub is working on many large packages at once. Nothing was recorded; send again in {seconds} seconds.",
+        "Trục đang nhận hoặc xử lý nhiều gói tin lớn hoặc đến chậm cùng lúc. Chưa có gì được ghi nhận; hãy gửi lại sau {seconds} giây.",
+        "The hub is busy with many large or slow packages at once. Nothing was recorded; send again in {seconds} seconds.",
     ),
     Reason(
         "hub.maintenance",

@@ -2,24 +2,28 @@
 
 import multiprocessing
 import os
-from collections.abc import Callable
 from importlib import import_module
-from typing import Any
 
 from granian.constants import HTTPModes, Interfaces
 from granian.log import LogLevels
 from granian.server import Server
 
 from exchange.environment import Environment
+from exchange.management.arriving import Arriving
 from exchange.management.child import die_with
 
 
-def load(target: str) -> Callable[..., Any]:
+def load(target: str) -> Arriving:
     """The application, in a serving process (a child of granian's main one, which it must not outlive)."""
     if (parent := multiprocessing.parent_process()) is not None and parent.pid is not None:
         die_with(parent.pid)
-    application: Callable[..., Any] = import_module(target).application
-    return application
+    environment = Environment.read(os.environ)
+    return Arriving(
+        import_module(target).application,
+        places=environment.web_threads,
+        limit=2 * environment.max_package_bytes,  # a packet of the national axis is larger than what is in it
+        in_memory=environment.isolate_bytes,
+    )
 
 
 def main() -> None:
@@ -33,7 +37,7 @@ def main() -> None:
         http=HTTPModes.http1,
         websockets=False,
         workers=environment.web_processes,
-        blocking_threads=environment.web_threads,
+        blocking_threads=2 * environment.web_threads,  # half of them may wait for bodies
         workers_kill_timeout=15,
         log_level=LogLevels.error,
     )

@@ -158,6 +158,19 @@ def test_a_get_changes_nothing_for_anybody(pages: Pages) -> None:
     }
 
 
+def test_no_address_shows_a_clerk_the_document_of_others(pages: Pages) -> None:
+    """Every address of the admin, asked for with the ids of a document between two other agencies."""
+    secret = "Kế hoạch bảo đảm"
+    assert secret in SUBJECT
+    stranger, party = pages.people["clerk H29.10"], pages.people["clerk H29.5"]
+    assert secret in _text(party.get(_page(pages.package)))
+    for address in _addresses():
+        response = stranger.get(address, follow=True)
+        body = b"".join(response) if response.streaming else response.content
+        assert secret not in body.decode(errors="replace"), address
+        assert str(pages.package.pk).encode() not in body.replace(address.encode(), b""), address
+
+
 def test_a_post_to_a_record_is_refused_to_everybody(pages: Pages) -> None:
     before = _everything()
     for who, client in pages.people.items():

@@ -89,6 +89,32 @@ def test_a_bare_2xx_is_recorded_as_unconfirmed(city: World, endpoint: Receiver) 
     assert events_of(row) == ["ContentConsignment", "ContentHandoverUnconfirmed"]
 
 
+@pytest.mark.parametrize("code", [301, 302, 303, 307, 308])
+@pytest.mark.parametrize("guarded", [False, True])
+def test_a_redirect_of_a_push_is_not_followed(
+    city: World, endpoint: Receiver, monkeypatch: pytest.MonkeyPatch, code: int, guarded: bool
+) -> None:
+    """Neither to an address that is allowed nor to one that the guard keeps from us."""
+    asked: list[str] = []
+
+    def noted(address: str, *words: Any, **more: Any) -> None:
+        asked.append(address)
+        check_address(address, *words, **more)
+
+    check_address = transport.connection.check_address
+    monkeypatch.setattr(transport.connection, "check_address", noted)
+    with receiver.running() as elsewhere:
+        target = "http://169.254.169.254/latest" if guarded else f"{elsewhere.url}/x"
+        endpoint.answer = receiver.status(code, Location=target)
+        row = send(city)
+        pushing.push_lane(Lane.NORMAL)
+        assert elsewhere.received == []
+    row.refresh_from_db()
+    assert (row.state, Attempt.objects.get().outcome) == (State.QUEUED, Outcome.REJECTED)
+    assert len(endpoint.received) == 1
+    assert asked == ["127.0.0.1"]
+
+
 @pytest.mark.parametrize(
     ("answer", "outcome"),
     [
