@@ -7,9 +7,9 @@ Revocation lists come from the registry. No connection is ever opened here.
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
-from uuid import UUID
+from uuid import uuid4
 
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
@@ -72,28 +72,35 @@ def _certificates(path: Path) -> list[x509.Certificate]:
 
 
 def check_certificate(
-    der: bytes, *, now: datetime, trust_dir: Path | None, brought: Sequence[bytes] = ()
+    der: bytes, *, now: datetime, trust_dir: Path | None, brought: Sequence[bytes] = (), known: str = ""
 ) -> Evidence:
     """Accept the signing certificate `der` at `now`, or raise CertificateProblem.
 
     The hub's clock decides: the time inside a signature is its signer's claim. `brought` are authorities
     that came with the signature (DER, few: every path is tried): never roots. Raises ValueError where one of
-    them is no certificate.
+    them is no certificate. `known` is the stamp of what is stored about revocations (see memory.py): what was
+    read under the same one is not read again; without it everything is.
     """
-    store = trust_store(trust_dir)
-    leaf = certificates.load(der)[0]
+    store, known = trust_store(trust_dir), known or uuid4().hex
     return certificates.check(
-        leaf,
+        certificates.load(der)[0] if brought else _leaf(der),
         at=now,
         now=now,
         roots=store.roots,
         intermediates=(*store.intermediates, *(certificates.load(one)[0] for one in brought)),
-        crls=_revocation_lists(_newest()),
-        answer_of=_answer_of,
+        crls=_revocation_lists(known),
+        answer_of=partial(_answer_of, known),
     )
 
 
-def _answer_of(fingerprint: str) -> Answer | None:
+@lru_cache(maxsize=1024)
+def _leaf(der: bytes) -> x509.Certificate:
+    """A registered certificate; those that strangers bring are not kept."""
+    return certificates.load(der)[0]
+
+
+@lru_cache(maxsize=8192)
+def _answer_of(_known: str, fingerprint: str) -> Answer | None:
     columns = ("fingerprint", "revoked_at", "reason", "this_update", "next_update")
     row = RevocationAnswer.objects.filter(pk=fingerprint).values_list(*columns).first()
     return Answer(*row) if row else None
@@ -120,15 +127,7 @@ def sources(der: bytes, trust_dir: Path | None) -> Iterator[Source]:
         )
 
 
-Version = tuple[tuple[UUID, datetime], ...]
-
-
-def _newest() -> Version:
-    """Which lists are stored: the key under which they stay parsed. There are few, one per issuer."""
-    return tuple(RevocationList.objects.order_by("id").values_list("id", "this_update"))
-
-
 @lru_cache(maxsize=2)
-def _revocation_lists(_version: Version) -> tuple[x509.CertificateRevocationList, ...]:
+def _revocation_lists(_known: str) -> tuple[x509.CertificateRevocationList, ...]:
     stored = RevocationList.objects.values_list("der", flat=True)
     return tuple(certificates.load_crl(bytes(der)) for der in stored)

@@ -10,6 +10,7 @@ processed; a critical one is therefore refused as unknown.
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
 from itertools import pairwise
 from typing import TypeVar
 
@@ -219,6 +220,7 @@ def _paths(
             yield from _paths((*path, issuer), roots, intermediates)
 
 
+@lru_cache(maxsize=256)
 def issued(issuer: x509.Certificate, certificate: x509.Certificate) -> bool:
     """Whether `issuer` signed `certificate`, by name and signature."""
     if issuer.subject != certificate.issuer:

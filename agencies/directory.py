@@ -10,6 +10,7 @@ from django.contrib.auth.base_user import AbstractBaseUser
 from django.contrib.auth.models import AnonymousUser
 from django.db import connection
 from django.db.models import QuerySet
+from oauth2_provider.models import AccessToken
 
 from agencies.models import (
     Agency,
@@ -29,10 +30,12 @@ __all__ = [
     "Credential",
     "Membership",
     "System",
+    "access_token",
     "agencies_by_codes",
     "agencies_of",
     "agencies_of_user",
     "agency_by_code",
+    "aliases_of",
     "duplicate_policy",
     "fold",
     "fold_text",
@@ -49,6 +52,7 @@ __all__ = [
 ]
 
 _CODES_PER_QUERY = 5_000
+_HOLD = "SELECT id, receives_through_id FROM agencies_agency WHERE id = ANY(%s) ORDER BY id FOR SHARE"
 _MAX_FOLDED = 192
 _MAX_WORDS = 12
 _MAX_QUERY = 200
@@ -76,6 +80,21 @@ def agencies_by_codes(codes: Iterable[str], at: datetime) -> dict[str, Agency]:
     return found
 
 
+def aliases_of(folded: Iterable[str]) -> dict[str, list[Alias]]:
+    """Every code, whatever its dates, of each of the `folded` ones, with its agency and that one's system."""
+    found: dict[str, list[Alias]] = {name: [] for name in folded}
+    for some in _batches(name for name in found if _can_exist(name)):
+        for row in Alias.objects.filter(folded__in=some).select_related("agency__receives_through"):
+            found[row.folded].append(row)
+    return found
+
+
+def access_token(checksum: str) -> AccessToken | None:
+    """The access token whose SHA-256 (hex) is `checksum`, with its credential and system."""
+    tokens = AccessToken.objects.select_related("application__system")
+    return tokens.filter(token_checksum=checksum, application__isnull=False).first()
+
+
 def _can_exist(folded: str) -> bool:
     """Codes come from strangers: NUL and lone surrogates would be errors of the database, not answers."""
     return 0 < len(folded) <= _MAX_FOLDED and folded.isprintable()
@@ -90,17 +109,13 @@ def _batches(codes: Iterable[str]) -> Iterator[list[str]]:
 def hold(agencies: Collection[UUID]) -> dict[UUID, UUID | None]:
     """The ids of the systems that `agencies` receive through: nobody changes them until the transaction ends.
 
-    Several transactions may hold an agency at once; only a change of its row waits for them. SQLite has one
-    writer anyway.
+    Several transactions may hold an agency at once; only a change of its row waits for them. Empty on SQLite:
+    it has one writer, so nothing has changed since the transaction began.
     """
-    if not agencies:
+    if not agencies or connection.vendor != "postgresql":
         return {}
-    wanted = Agency.objects.filter(pk__in=agencies).order_by("pk").values_list("pk", "receives_through_id")
-    if connection.vendor != "postgresql":
-        return dict(wanted)
-    sql, values = wanted.query.sql_with_params()
     with connection.cursor() as cursor:
-        cursor.execute(f"{sql} FOR SHARE", values)
+        cursor.execute(_HOLD, [list(agencies)])
         return dict(cursor.fetchall())
 
 

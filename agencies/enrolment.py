@@ -16,6 +16,7 @@ from django.db.models import Q
 from django.utils import timezone
 
 from agencies import aliases as codes
+from agencies.aliases import lock
 from agencies.bulk import ImportReport, import_csv
 from agencies.connections import (
     connect_agency,
@@ -53,6 +54,7 @@ __all__ = [
     "issue_credential",
     "join",
     "leave",
+    "lock",
     "move_agency",
     "pause_system",
     "permit_sending",

@@ -382,3 +382,16 @@ class Membership(models.Model):
 
     def __str__(self) -> str:
         return f"{self.user} – {self.agency}"
+
+
+class Stamp(models.Model):
+    """A random word that every change of the rows it stands for replaces (see agencies/stamps.py)."""
+
+    name = models.CharField(primary_key=True, max_length=20)
+    value = models.CharField(max_length=36)
+
+    class Meta:
+        verbose_name = "stamp"
+
+    def __str__(self) -> str:
+        return f"{self.name}: {self.value}"

@@ -13,8 +13,9 @@ from django.conf import settings
 from django.db import IntegrityError, transaction
 from structlog import contextvars
 
-from agencies import directory
+from agencies import directory, memory
 from agencies.directory import Agency, Certificate, System
+from agencies.memory import Memory
 from exchange import (
     isolation,
     keys,
@@ -255,6 +256,7 @@ class _Registry:
 
     arrival: Arrival
     system: System
+    memory: Memory
     organ: str = ""
     sender: Agency | None = None
     registered: dict[bytes, Certificate] = field(default_factory=dict)
@@ -262,33 +264,33 @@ class _Registry:
 
     def terms(self, organ: str) -> Terms:
         """The agency that `From` names must be one of this system. Raises Refused, _Known."""
-        self.organ, self.sender = organ, _sender(organ, self.arrival, self.system)
+        self.organ, self.sender = organ, self._sender(organ)
         if known := _replay(self.sender, self.arrival.sha256):
             raise _Known(known)
-        self.registered = {bytes(row.der): row for row in directory.signing_certificates(self.sender)}
+        self.registered = {bytes(row.der): row for row in self.memory.signing_certificates(self.sender)}
         return trust.terms(self.sender, self.system, self.registered.values())
 
     def named(self, organ: str) -> Agency | None:
         """The agency of `organ`, looked up once for the same words."""
-        return self.sender if organ == self.organ else directory.agency_by_code(organ, self.arrival.now)
+        return self.sender if organ == self.organ else self.memory.agency_by_code(organ, self.arrival.now)
 
     def certificate(self, der: bytes) -> None:
         """Raises Refused certificate.*."""
-        self.verdict = trust.vouch(self.registered[der], self.arrival.now)
+        self.verdict = trust.vouch(self.registered[der], self.arrival.now, known=self.memory.revocation)
 
-
-def _sender(code: str, arrival: Arrival, system: System) -> Agency:
-    agency = directory.agency_by_code(code, arrival.now)
-    if agency is None:
-        raise Refused("sender.not-registered", organ=code)
-    if not directory.may_send_for(system, agency):
-        raise Refused("sender.not-yours", organ=code)
-    if agency.suspended_at or system.suspended_at:
-        raise Refused("sender.suspended", organ=code)
-    if arrival.claimed and directory.agency_by_code(arrival.claimed, arrival.now) != agency:
-        raise Refused("sender.mismatch", claimed=arrival.claimed[:64], organ=code)
-    contextvars.bind_contextvars(agency=code)
-    return agency
+    def _sender(self, code: str) -> Agency:
+        arrival, memory = self.arrival, self.memory
+        agency = memory.agency_by_code(code, arrival.now)
+        if agency is None:
+            raise Refused("sender.not-registered", organ=code)
+        if not memory.may_send_for(self.system, agency):
+            raise Refused("sender.not-yours", organ=code)
+        if agency.suspended_at or self.system.suspended_at:
+            raise Refused("sender.suspended", organ=code)
+        if arrival.claimed and memory.agency_by_code(arrival.claimed, arrival.now) != agency:
+            raise Refused("sender.mismatch", claimed=arrival.claimed[:64], organ=code)
+        contextvars.bind_contextvars(agency=code)
+        return agency
 
 
 def _replay(sender: Agency, digest: str) -> Acceptance | None:
@@ -311,7 +313,7 @@ def _check(arrival: Arrival, system: System) -> Checked:
     limit = system.max_bytes or settings.ENVIRONMENT.max_package_bytes
     if len(arrival.raw) > limit:
         raise Refused("package.too-large", size=len(arrival.raw), limit=limit)
-    registry = _Registry(arrival, system)
+    registry = _Registry(arrival, system, memory.current())
     today = arrival.now.astimezone(envelope.VIETNAM).date()
     examined = isolation.examine(arrival.raw, registry, today)
     sender = registry.named(examined.package.sender.organ_id)
@@ -353,6 +355,7 @@ def _write(checked: Checked, about: Delivery | None = None) -> Written:
         plan.Incoming(
             package=package,
             content=content,
+            memory=memory.current(),
             cause=lifecycle.Cause(
                 message=str(package.id), actor=arrival.actor, now=arrival.now, text=_words(content)
             ),

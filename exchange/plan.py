@@ -12,6 +12,7 @@ from django.db import connection
 from django.db.models import Min
 
 from agencies import directory
+from agencies.memory import Memory
 from agencies.models import Agency, System
 from exchange import lifecycle, matching, routing
 from exchange.envelope.package import Note, Replacement, Response
@@ -38,11 +39,13 @@ class Plan:
 class Incoming:
     """A checked package about to be admitted: its row (not saved), its content, and why things change.
 
-    `about` is the delivery that a status is about, when it is known and need not be searched for.
+    `memory`: the registry as the transaction sees it. `about` is the delivery that a status is about, when it
+    is known and need not be searched for.
     """
 
     package: Package
     content: Content
+    memory: Memory
     cause: Cause
     about: Delivery | None = None
 
@@ -143,7 +146,7 @@ def _update(incoming: Incoming) -> Plan:
     if _from_above(incoming):
         added = [code for code in added if code in _to(incoming)]
     removed = _agencies([one.organ_id for one in receivers if one.type == REMOVED], incoming)
-    known = directory.agencies_by_codes(_to(incoming), incoming.cause.now)
+    known = incoming.memory.agencies_by_codes(_to(incoming), incoming.cause.now)
     kept = [code for code in _to(incoming) if known.get(code) not in removed]
     _address(plan, incoming, kept, more=added)
     held = _by_recipient(family)
@@ -226,7 +229,7 @@ def _link_reply(plan: Plan, incoming: Incoming) -> None:
 def _to(incoming: Incoming) -> list[str]:
     """The codes in To; of a package from above those that are connected here: it delivers to the others."""
     codes = [organ.organ_id for organ in incoming.content.recipients]
-    return routing.ours(codes, incoming.cause.now) if _from_above(incoming) else codes
+    return routing.ours(codes, incoming.memory, incoming.cause.now) if _from_above(incoming) else codes
 
 
 def _from_above(incoming: Incoming) -> bool:
@@ -236,7 +239,7 @@ def _from_above(incoming: Incoming) -> bool:
 
 def _agencies(codes: Sequence[str], incoming: Incoming) -> list[Agency]:
     """The agencies of `codes`, each once. Raises Refused with a problem for every unknown code."""
-    known = directory.agencies_by_codes(codes, incoming.cause.now)
+    known = incoming.memory.agencies_by_codes(codes, incoming.cause.now)
     if unknown := [code for code in codes if code not in known]:
         raise Refused([Problem("recipient.unknown", {"organ": code}) for code in unknown])
     return list(dict.fromkeys(known[code] for code in codes))
@@ -244,7 +247,7 @@ def _agencies(codes: Sequence[str], incoming: Incoming) -> list[Agency]:
 
 def _address(plan: Plan, incoming: Incoming, codes: Sequence[str], more: Iterable[str] = ()) -> None:
     """One delivery for every agency in `codes` and `more`, which may name an agency once more."""
-    found = routing.recipients([*codes, *more], incoming.cause.now)
+    found = routing.recipients([*codes, *more], incoming.memory, incoming.cause.now)
     now, package = incoming.cause.now, incoming.package
     plan.deliveries += [
         routing.new_delivery(package, route, fan_out=len(found.routes), now=now) for route in found.routes
@@ -254,7 +257,7 @@ def _address(plan: Plan, incoming: Incoming, codes: Sequence[str], more: Iterabl
 
 def _send(plan: Plan, incoming: Incoming, agency: Agency) -> Delivery | None:
     """A delivery to a party of an earlier document; one that receives nowhere any more is a warning."""
-    route = routing.to_agency(agency)
+    route = routing.to_agency(agency, incoming.memory)
     if route is None:
         plan.warnings.append(_unreachable(agency))
         return None
@@ -317,7 +320,7 @@ def _never_sent(agency: Agency, family: list[Delivery]) -> list[Delivery]:
 
 def _concerned(plan: Plan, incoming: Incoming, codes: Sequence[str]) -> list[Delivery]:
     """Those of the new deliveries that go to agencies of `codes`; a warning for each of the others."""
-    known = directory.agencies_by_codes(codes, incoming.cause.now)
+    known = incoming.memory.agencies_by_codes(codes, incoming.cause.now)
     new = {delivery.recipient_id: delivery for delivery in plan.deliveries}
     wanted = {code: new.get(known[code].pk) if code in known else None for code in codes}
     plan.warnings += [_not_addressed(code) for code, delivery in wanted.items() if delivery is None]

@@ -7,11 +7,12 @@ system), and whatever waits in the queue and follows the change. A change that i
 
 import secrets
 from base64 import b64encode
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import wraps
 from hashlib import sha256
-from typing import Any, Unpack
+from typing import Any, ParamSpec, TypeVar, Unpack
 from uuid import UUID, uuid4, uuid5
 
 from django.contrib.auth.base_user import AbstractBaseUser
@@ -29,6 +30,26 @@ __all__ = ["Change", "EnrolmentError", "ImportReport", "Registration", "SystemFa
 DIRECTORY_STREAM = uuid5(UUID(int=0), "registry")
 """The stream of changes that concern no single agency or system."""
 SCOPES = ("send", "receive", "directory")
+
+
+_Given = ParamSpec("_Given")
+_Made = TypeVar("_Made")
+
+
+def _alone(change: Callable[_Given, _Made]) -> Callable[_Given, _Made]:
+    """`change` as one transaction, and one change of the registry at a time.
+
+    Every change replaces the registry's stamp (agencies/stamps.py): two that had taken other rows first could
+    wait for each other. Packages never wait for the stamp.
+    """
+
+    @wraps(change)
+    def alone(*args: _Given.args, **kwargs: _Given.kwargs) -> _Made:
+        with transaction.atomic():
+            enrolment.lock()
+            return change(*args, **kwargs)
+
+    return alone
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +89,7 @@ class Registration:
 # --- agencies -----------------------------------------------------------------------------------------
 
 
-@transaction.atomic
+@_alone
 def register_agency(
     code: str, name: str, *, by: Change, aliases: Iterable[AliasSpec] = (), **facts: Any
 ) -> Agency:
@@ -80,7 +101,7 @@ def register_agency(
     return agency
 
 
-@transaction.atomic
+@_alone
 def register_unit(
     code: str, name: str, *, parent: Agency, system: System, by: Change, email: str = ""
 ) -> Agency:
@@ -90,7 +111,7 @@ def register_unit(
     return unit
 
 
-@transaction.atomic
+@_alone
 def update_agency(agency: Agency, *, by: Change, **facts: Unpack[AgencyFacts]) -> None:
     """Change what is said of `agency`."""
     before = agency.updated_at
@@ -98,49 +119,49 @@ def update_agency(agency: Agency, *, by: Change, **facts: Unpack[AgencyFacts]) -
         by.note(agency.id, "agency.changed")
 
 
-@transaction.atomic
+@_alone
 def rename_code(agency: Agency, code: str, *, by: Change, old_until: datetime | None = None) -> None:
     """Make `code` the current code from now; the old one stays an alias, or until `old_until`."""
     enrolment.rename_code(agency, code, by.at, old_until=old_until)
     by.note(agency.id, "agency.renamed")
 
 
-@transaction.atomic
+@_alone
 def add_alias(agency: Agency, alias: AliasSpec, *, by: Change) -> None:
     """Let the code in `alias` (code, from, until) mean `agency` too."""
     enrolment.add_alias(agency, *alias, at=by.at)
     by.note(agency.id, "alias.added")
 
 
-@transaction.atomic
+@_alone
 def close_alias(agency: Agency, code: str, *, by: Change) -> None:
     """Let `code` stop meaning `agency`."""
     enrolment.close_alias(agency, code, by.at)
     by.note(agency.id, "alias.closed")
 
 
-@transaction.atomic
+@_alone
 def repoint_code(code: str, agency: Agency, *, by: Change) -> None:
     """Let `code` mean `agency` from now, whoever had it before."""
     enrolment.repoint_code(code, agency, by.at)
     by.note(agency.id, "alias.repointed")
 
 
-@transaction.atomic
+@_alone
 def suspend_agency(agency: Agency, *, by: Change) -> None:
     """Neither send for nor deliver to `agency`."""
     enrolment.suspend_agency(agency, by.at)
     by.note(agency.id, "agency.suspended")
 
 
-@transaction.atomic
+@_alone
 def resume_agency(agency: Agency, *, by: Change) -> None:
     """End that."""
     enrolment.resume_agency(agency, by.at)
     by.note(agency.id, "agency.resumed")
 
 
-@transaction.atomic
+@_alone
 def move_agency(agency: Agency, system: System, *, by: Change, keep_sending: bool = False) -> None:
     """Let `agency` receive through `system`; what waits for it goes along."""
     enrolment.move_agency(agency, system, keep_sending=keep_sending, at=by.at)
@@ -167,7 +188,7 @@ def import_agencies(lines: Iterable[str], *, by: Change) -> ImportReport:
     return report
 
 
-@transaction.atomic
+@_alone
 def join(user: AbstractBaseUser, agency: Agency, *, by: Change) -> None:
     """Let `user` see and act for `agency`."""
     if not agency.memberships.filter(user_id=user.pk).exists():
@@ -175,7 +196,7 @@ def join(user: AbstractBaseUser, agency: Agency, *, by: Change) -> None:
         by.note(agency.id, "member.joined", target=f"user:{user.pk}")
 
 
-@transaction.atomic
+@_alone
 def leave(user: AbstractBaseUser, agency: Agency, *, by: Change) -> None:
     """End that."""
     enrolment.leave(user, agency)
@@ -185,7 +206,7 @@ def leave(user: AbstractBaseUser, agency: Agency, *, by: Change) -> None:
 # --- systems ------------------------------------------------------------------------------------------
 
 
-@transaction.atomic
+@_alone
 def register_system(
     name: str,
     *,
@@ -219,7 +240,7 @@ def register_system(
     )
 
 
-@transaction.atomic
+@_alone
 def register_uplink(
     name: str, *, url: str, systemid: str, secret: str, prefixes: Iterable[str], by: Change, ca_pem: str = ""
 ) -> System:
@@ -238,7 +259,7 @@ def register_uplink(
     return system
 
 
-@transaction.atomic
+@_alone
 def update_system(system: System, *, by: Change, **facts: Unpack[SystemFacts]) -> None:
     """Change what is said of `system`; with the way of delivery, what waits for it changes its way too."""
     changed = [name for name, value in facts.items() if getattr(system, name) != value]
@@ -263,28 +284,28 @@ def used(credential: Credential, *, now: datetime) -> None:
     enrolment.saw_system(credential.system, now)
 
 
-@transaction.atomic
+@_alone
 def permit_sending(system: System, agency: Agency, *, by: Change) -> None:
     """Let `system` send for `agency`, besides the systems that already do."""
     enrolment.permit_sending(system, agency)
     by.note(system.id, "sending.permitted", target=str(agency.id))
 
 
-@transaction.atomic
+@_alone
 def forbid_sending(system: System, agency: Agency, *, by: Change) -> None:
     """End that."""
     enrolment.forbid_sending(system, agency)
     by.note(system.id, "sending.forbidden", target=str(agency.id))
 
 
-@transaction.atomic
+@_alone
 def suspend_system(system: System, *, by: Change) -> None:
     """Take nothing from and hand nothing to `system`."""
     enrolment.suspend_system(system, by.at)
     by.note(system.id, "system.suspended")
 
 
-@transaction.atomic
+@_alone
 def resume_system(system: System, *, by: Change) -> None:
     """End a suspension."""
     enrolment.resume_system(system, by.at)
@@ -292,7 +313,7 @@ def resume_system(system: System, *, by: Change) -> None:
     wake.after_commit(Lane.values)
 
 
-@transaction.atomic
+@_alone
 def pause(system: System, *, by: Change, reason: str = "") -> None:
     """Push nothing to `system` for now; `reason` is a code of the families operator and registry."""
     if system.paused_at is None:
@@ -300,7 +321,7 @@ def pause(system: System, *, by: Change, reason: str = "") -> None:
         by.note(system.id, "system.paused", reason=reason)
 
 
-@transaction.atomic
+@_alone
 def resume(system: System, *, by: Change) -> None:
     """End a pause, and forget the failures of the past; what waited is tried at once."""
     enrolment.unpause_system(system)
@@ -332,7 +353,7 @@ def pause_gone(system: UUID, *, now: datetime) -> None:
 # --- secrets and certificates -------------------------------------------------------------------------
 
 
-@transaction.atomic
+@_alone
 def issue_credential(system: System, *, by: Change, scopes: Iterable[str] = SCOPES) -> tuple[str, str]:
     """One more (client id, secret) of `system`; the secret can be read only here."""
     issued = enrolment.issue_credential(system, scopes)
@@ -340,7 +361,7 @@ def issue_credential(system: System, *, by: Change, scopes: Iterable[str] = SCOP
     return issued
 
 
-@transaction.atomic
+@_alone
 def rotate_credential(system: System, overlap: timedelta, *, by: Change) -> tuple[str, str]:
     """A new credential; the present ones work for `overlap` longer."""
     issued = enrolment.rotate_credential(system, overlap, at=by.at)
@@ -348,14 +369,14 @@ def rotate_credential(system: System, overlap: timedelta, *, by: Change) -> tupl
     return issued
 
 
-@transaction.atomic
+@_alone
 def revoke_credential(credential: Credential, *, by: Change) -> None:
     """End a credential and its tokens."""
     enrolment.revoke_credential(credential, by.at)
     by.note(credential.system_id, "credential.revoked", target=credential.client_id)
 
 
-@transaction.atomic
+@_alone
 def replace_webhook_secret(system: System, *, by: Change) -> str:
     """A new key under which pushes are signed, instead of all present ones."""
     secret = new_webhook_secret()
@@ -364,7 +385,7 @@ def replace_webhook_secret(system: System, *, by: Change) -> str:
     return secret
 
 
-@transaction.atomic
+@_alone
 def rotate_webhook_secret(system: System, *, by: Change) -> str:
     """A new key that signs pushes beside the newest present one, until the next rotation or replacement."""
     secret = new_webhook_secret()
@@ -374,7 +395,7 @@ def rotate_webhook_secret(system: System, *, by: Change) -> str:
     return secret
 
 
-@transaction.atomic
+@_alone
 def replace_vxp_secret(system: System, *, by: Change) -> str:
     """A new secret of the system's account on the VXP face, instead of the present one."""
     secret = secrets.token_urlsafe(32)
@@ -383,7 +404,7 @@ def replace_vxp_secret(system: System, *, by: Change) -> str:
     return secret
 
 
-@transaction.atomic
+@_alone
 def add_certificate(agency: Agency, pem_or_der: bytes, *, by: Change) -> Certificate:
     """Register one signing certificate for `agency`; the same again changes nothing."""
     certificate = enrolment.add_certificate(agency, pem_or_der, at=by.at)
@@ -392,7 +413,7 @@ def add_certificate(agency: Agency, pem_or_der: bytes, *, by: Change) -> Certifi
     return certificate
 
 
-@transaction.atomic
+@_alone
 def revoke_certificate(certificate: Certificate, *, by: Change) -> None:
     """Accept no signature of `certificate` from now; `by.why` is the reason and must be given."""
     enrolment.revoke_certificate(certificate, by.at, by.why)
@@ -404,7 +425,7 @@ def revoke_certificate(certificate: Certificate, *, by: Change) -> None:
     )
 
 
-@transaction.atomic
+@_alone
 def store_crl(crl: bytes, issuer: bytes, *, by: Change) -> bool:
     """Keep the revocation list `crl` of the authority with certificate `issuer`; False if it is not newer."""
     stored = enrolment.store_crl(crl, issuer, at=by.at)
@@ -414,7 +435,7 @@ def store_crl(crl: bytes, issuer: bytes, *, by: Change) -> bool:
     return True
 
 
-@transaction.atomic
+@_alone
 def store_answer(answer: bytes, certificate: bytes, issuer: bytes, *, by: Change) -> None:
     """Keep what an OCSP responder said of a certificate; an event only when that is something new."""
     stored, news = enrolment.store_answer(answer, certificate, issuer, at=by.at)

@@ -6,7 +6,8 @@ from datetime import datetime, timedelta
 
 from django.conf import settings
 
-from agencies import directory
+from agencies import directory, memory
+from agencies.memory import Memory
 from agencies.models import Agency, System
 from exchange import workdays
 from exchange.models import Delivery, Holiday, Lane, Package
@@ -41,14 +42,14 @@ class Routes:
     repeated: tuple[str, ...]
 
 
-def recipients(codes: Sequence[str], at: datetime) -> Routes:
+def recipients(codes: Sequence[str], memory: Memory, at: datetime) -> Routes:
     """One route per recipient agency of `codes` at time `at`.
 
     Two codes of one agency give one route. Raises Refused with a problem for every code that is unknown,
     suspended or not connected: one bad recipient refuses the whole package.
     """
-    found = directory.agencies_by_codes(codes, at)
-    above = _above(found.values())
+    found = memory.agencies_by_codes(codes, at)
+    above = _above(found.values(), memory)
     routes: dict[object, Route] = {}
     problems, repeated = [], []
     for code in dict.fromkeys(codes):
@@ -66,9 +67,9 @@ def recipients(codes: Sequence[str], at: datetime) -> Routes:
     return Routes(tuple(routes.values()), tuple(repeated))
 
 
-def to_agency(agency: Agency) -> Route | None:
+def to_agency(agency: Agency, memory: Memory) -> Route | None:
     """The route to a party of an earlier document; None when no system receives for it any more."""
-    system = _receiver(agency, _above([agency]))
+    system = _receiver(agency, _above([agency], memory))
     return Route(agency, agency.code, system) if system else None
 
 
@@ -114,7 +115,7 @@ def queue_again(delivery: Delivery, now: datetime) -> None:
 
     Raises Refused: recipient.not-connected, recipient.suspended.
     """
-    route = to_agency(delivery.recipient)
+    route = to_agency(delivery.recipient, memory.current())
     problem = _problem(delivery.recipient_code, delivery.recipient, route.system if route else None)
     if problem or not route:
         raise Refused([problem or Problem("recipient.not-connected", {"organ": delivery.recipient_code})])
@@ -137,21 +138,21 @@ def hold(deliveries: Sequence[Delivery]) -> None:
             item.push = item.system.delivery == System.Delivery.PUSH
 
 
-def ours(codes: Sequence[str], at: datetime) -> list[str]:
+def ours(codes: Sequence[str], memory: Memory, at: datetime) -> list[str]:
     """Those of `codes` that mean agencies connected here: what came from above does not go up again.
 
     Raises Refused recipient.not-connected when none does.
     """
-    found = directory.agencies_by_codes(codes, at)
+    found = memory.agencies_by_codes(codes, at)
     here = [code for code in codes if (agency := found.get(code)) and agency.receives_through_id]
     if codes and not here:
         raise Refused([Problem("recipient.not-connected", {"organ": code}) for code in codes])
     return here
 
 
-def _above(agencies: Iterable[Agency]) -> list[System]:
+def _above(agencies: Iterable[Agency], memory: Memory) -> list[System]:
     """The systems above; not asked for when every one of `agencies` is connected here."""
-    return directory.uplinks() if any(item.receives_through_id is None for item in agencies) else []
+    return memory.uplinks() if any(item.receives_through_id is None for item in agencies) else []
 
 
 def _receiver(agency: Agency | None, above: Sequence[System]) -> System | None:

@@ -51,15 +51,16 @@ def terms(sender: Agency, system: System, registered: Iterable[Certificate]) -> 
     )
 
 
-def vouch(certificate: Certificate, now: datetime) -> Verdict:
+def vouch(certificate: Certificate, now: datetime, *, known: str) -> Verdict:
     """The verdict on a good signature with the registered `certificate`: may it sign at `now`?
 
-    The signing time inside the signature is the signer's claim: the hub's clock decides. Raises Refused:
-    certificate.revoked, certificate.expired, certificate.not-yet-valid, certificate.untrusted.
+    `known` is the stamp of what is stored about revocations (`agencies.memory`). The signing time inside the
+    signature is the signer's claim: the hub's clock decides. Raises Refused: certificate.revoked,
+    certificate.expired, certificate.not-yet-valid, certificate.untrusted.
     """
     if certificate.revoked_at is not None and certificate.revoked_at <= now:
         raise Refused("certificate.revoked", revoked_at=certificate.revoked_at.isoformat())
-    evidence = _check_chain(bytes(certificate.der), now)
+    evidence = _check_chain(bytes(certificate.der), now, known)
     if (evidence.stale or evidence.unknown) and settings.ENVIRONMENT.stale_revocation == "refuse":
         raise Refused("certificate.revocation-unknown")
     return Verdict(
@@ -92,8 +93,9 @@ def unsigned(problem: str) -> Verdict:
     return Verdict(state=SignatureState.INVALID, problem=problem)
 
 
-def _check_chain(der: bytes, now: datetime) -> authorities.Evidence:
+def _check_chain(der: bytes, now: datetime, known: str) -> authorities.Evidence:
+    trusted = settings.ENVIRONMENT.trust_dir
     try:
-        return authorities.check_certificate(der, now=now, trust_dir=settings.ENVIRONMENT.trust_dir)
+        return authorities.check_certificate(der, now=now, trust_dir=trusted, known=known)
     except authorities.CertificateProblem as problem:
         raise Refused([Problem(f"certificate.{problem.kind}", problem.facts)]) from problem

@@ -13,6 +13,7 @@ from rest_framework.permissions import BasePermission
 from rest_framework.request import Request
 from structlog import contextvars
 
+from agencies import memory
 from agencies.directory import Credential, System
 from exchange import door, registry
 from exchange.edge import CERTIFICATE
@@ -45,7 +46,7 @@ class Principal:
 
 
 class TokenAuthentication(BaseAuthentication):
-    """`Authorization: Bearer <token>` (RFC 6750, 2.1). One query, and now and then a count that is written.
+    """`Authorization: Bearer <token>` (RFC 6750, 2.1). One query, now and then more.
 
     Raises Refused: auth.required (no such token, or its credential was revoked), auth.expired,
     sender.suspended, auth.origin, request.too-many.
@@ -72,8 +73,7 @@ def _token(header: bytes) -> AccessToken:
     if scheme.lower() != b"bearer":
         raise Refused("auth.required")
     checksum = sha256(value.strip()).hexdigest()
-    tokens = AccessToken.objects.select_related("application__system")
-    token = tokens.filter(token_checksum=checksum, application__isnull=False).first()
+    token = memory.current().token(checksum)
     if token is None:
         raise Refused("auth.required")
     return token

@@ -83,6 +83,7 @@ def test_a_token_without_the_scope_is_refused(caller: Call, scope: str, method: 
 
 
 def test_authentication_costs_one_query(sender: Caller, django_assert_num_queries: Any) -> None:
+    sender.get("/agencies/H29")
     with django_assert_num_queries(1):
         assert code_of(sender.get("/packages", limit="nonsense")) == "request.invalid"
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from agencies import memory
 from agencies.models import Agency, System
 from exchange import pushing, registry, routing, tasks, transport, uplink
 from exchange.axis import SIGNED_TEXT
@@ -107,7 +108,7 @@ def test_the_longest_prefix_decides_then_the_default(hub: World, above: Above) -
     codes = {"H30": "", "G01": "bộ", "G22": "chính phủ", "G22.1": "chính phủ", "g221": "chính phủ"}
     for code in codes:
         agency(code)
-    routes = routing.recipients([*codes, "H29.5"], now()).routes
+    routes = routing.recipients([*codes, "H29.5"], memory.current(), now()).routes
     assert [route.system for route in routes[:-1]] == [systems[name] for name in codes.values()]
     assert routes[-1].system == hub.system_of("H29.5")
 
@@ -115,7 +116,7 @@ def test_the_longest_prefix_decides_then_the_default(hub: World, above: Above) -
 def test_without_a_hub_above_an_agency_that_is_not_connected_is_refused(hub: World) -> None:
     agency("G22")
     with pytest.raises(Refused) as refused:
-        routing.recipients(["G22"], now())
+        routing.recipients(["G22"], memory.current(), now())
     assert refused.value.code == "recipient.not-connected"
 
 
