@@ -48,9 +48,9 @@ class Item:
     said: dict[str, Any]
 
 
-def enter(events: Iterable[tuple[Event, Package | Delivery, Package]]) -> None:
-    """Put `events` (event, its row, its package) under sender and recipient, in the events' transaction."""
-    bulk.insert(
+def entries(events: Iterable[tuple[Event, Package | Delivery, Package]]) -> bulk.Rows:
+    """What puts `events` (event, its row, its package) under sender and recipient; for their transaction."""
+    return bulk.Rows(
         FeedEntry,
         ("position", "event_id", "agency_id"),
         [(None, event.pk, agency) for event, row, package in events for agency in _concerned(row, package)],

@@ -10,7 +10,7 @@ from typing import Any, Self
 
 import structlog
 from django.conf import settings
-from django.db import IntegrityError, transaction
+from django.db import IntegrityError, connection, transaction
 from structlog import contextvars
 
 from agencies import directory, memory
@@ -293,10 +293,17 @@ class _Registry:
         return agency
 
 
+_SAME_BYTES = "SELECT id FROM exchange_package WHERE sender_id = %(sender_id)s AND sha256 = %(sha256)s"
+
+
 def _replay(sender: Agency, digest: str) -> Acceptance | None:
     """The stored acceptance of the same bytes from the same sender."""
-    known = list(Package.objects.filter(sender=sender, sha256=digest).order_by().values_list("pk", flat=True))
-    if not known:
+    # Asked for every package, so not by way of a queryset.
+    values = bulk.prepared(Package, sender_id=sender.pk, sha256=digest)
+    with connection.cursor() as cursor:
+        cursor.execute(_SAME_BYTES, values)
+        known = cursor.fetchone()
+    if known is None:
         return None
     package = Package.objects.select_related("sender").get(pk=known[0])
     return Acceptance(
@@ -372,12 +379,14 @@ def _write(checked: Checked, about: Delivery | None = None) -> Written:
     entry = log.Entry(row=package, event="SubmissionAcceptance", package=package, facts=facts)
     consigned = [log.Entry(row=item, event="ContentConsignment", package=package) for item in made.deliveries]
     taken, *_ = log.append([entry, *consigned], at=arrival.now, actor=arrival.actor)
-    package.save(force_insert=True)
-    Delivery.objects.bulk_create(made.deliveries)
     digests = {bytes.fromhex(item.sha256) for item in content.attachments}
-    if any(file.media_type == PDF for file in content.attachments):
-        PdfReport.objects.create(package=package, due_at=arrival.now)
-    bulk.insert(AttachedFile, ("package_id", "sha256"), ((package.id, digest) for digest in digests))
+    pdf = any(file.media_type == PDF for file in content.attachments)
+    bulk.insert_all(
+        bulk.Rows.of(Package, [package]),
+        bulk.Rows.of(Delivery, made.deliveries),
+        bulk.Rows.of(PdfReport, [PdfReport(package=package, due_at=arrival.now)] if pdf else []),
+        bulk.Rows(AttachedFile, ("package_id", "sha256"), [(package.id, digest) for digest in digests]),
+    )
     warnings = (*checked.verdict.notes, *content.warnings, *made.warnings)
     return Written(package=package, deliveries=made.deliveries, warnings=warnings, event=taken)
 

@@ -116,9 +116,11 @@ def append(entries: Sequence[Entry], *, at: datetime, actor: Actor) -> list[Even
     """
     made = [_about(entry, at, actor) for entry in entries]
     stored = [_row(event, entry.row) for (event, _), entry in zip(made, entries, strict=True)]
-    _store(stored, [text for _, text in made])
-    feed.enter((event, entry.row, entry.package) for event, entry in zip(stored, entries, strict=True))
-    statistics.add(Happening.of(entry.row, entry.package, entry.event, at) for entry in entries)
+    _number(stored)
+    told = ((event, entry.row, entry.package) for event, entry in zip(stored, entries, strict=True))
+    happened = (Happening.of(entry.row, entry.package, entry.event, at) for entry in entries)
+    texts = [text for _, text in made]
+    bulk.insert_all(*_beside(stored, texts), feed.entries(told), statistics.deltas(happened))
     for row, entry in zip(stored, entries, strict=True):
         entry.row.seq, entry.row.head = row.seq, row.leaf
         if isinstance(entry.row, Delivery):
@@ -135,7 +137,8 @@ def note(
     reasons, salted = _reason(reason, text)
     made = _event(event, at, actor, place, reason=reasons, **facts)
     stored = _row(made, None)
-    _store([stored], [salted])
+    _number([stored])
+    bulk.insert_all(*_beside([stored], [salted]))
     said = {"actor": actor.id, "kind": actor.kind, "reason": reasons.code if reasons else "", **facts}
     transaction.on_commit(partial(siem.say, f"{siem.AUDIT}{event}", **said))
     return stored
@@ -283,15 +286,22 @@ def _row(event: events.Event, row: Package | Delivery | None) -> Event:
     return stored
 
 
-def _store(rows: Sequence[Event], texts: Sequence[SaltedText | None]) -> None:
+def _number(rows: Sequence[Event]) -> None:
+    """Insert `rows`; what stands beside them needs the numbers that the database gives."""
     numbers = bulk.insert(Event, _COLUMNS, [[getattr(row, name) for name in _COLUMNS] for row in rows])
     for row, number in zip(rows, numbers, strict=True):
         row.pk = number
-    bulk.insert(EventBody, ("event_id", "raw"), [(row.pk, row.body.raw) for row in rows])
-    bulk.insert(Pending, ("event_id",), [(row.pk,) for row in rows])
-    spoken = [(row.pk, text.salt, text.text) for row, text in zip(rows, texts, strict=True) if text]
-    bulk.insert(EventText, ("event_id", "salt", "text"), spoken)
     transaction.on_commit(partial(_count, [row.name for row in rows]))
+
+
+def _beside(rows: Sequence[Event], texts: Sequence[SaltedText | None]) -> list[bulk.Rows]:
+    """The bytes of `rows`, their places in the queue of the sealer, and the free texts."""
+    spoken = [(row.pk, text.salt, text.text) for row, text in zip(rows, texts, strict=True) if text]
+    return [
+        bulk.Rows(EventBody, ("event_id", "raw"), [(row.pk, row.body.raw) for row in rows]),
+        bulk.Rows(Pending, ("event_id",), [(row.pk,) for row in rows]),
+        bulk.Rows(EventText, ("event_id", "salt", "text"), spoken),
+    ]
 
 
 def _count(names: Iterable[str]) -> None:

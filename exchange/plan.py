@@ -5,11 +5,10 @@ Runs inside the transaction of intake, with the rows it changes locked. Each kin
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 from uuid import UUID
 
 from django.db import connection
-from django.db.models import Min
 
 from agencies import directory
 from agencies.memory import Memory
@@ -19,7 +18,7 @@ from exchange.envelope.package import Note, Replacement, Response
 from exchange.envelope.package import Package as Content
 from exchange.lifecycle import Cause, Verdict
 from exchange.matching import Found, Reference
-from exchange.models import BusinessType, Delivery, Kind, Package, Request, RequestState, State
+from exchange.models import BusinessType, Delivery, Kind, Package, Request, RequestState, State, bulk
 from exchange.refusals import Problem, Refused
 
 TAKE_BACK = "13"
@@ -329,27 +328,53 @@ def _concerned(plan: Plan, incoming: Incoming, codes: Sequence[str]) -> list[Del
 
 # --- duplicates ---------------------------------------------------------------------------------------
 
+_DUPLICATES = f"""
+SELECT (
+    SELECT p.id FROM exchange_package p
+    WHERE p.sender_id = %(sender_id)s AND p.document_id = %(document_id)s
+        AND p.kind = '{Kind.DOCUMENT}' AND p.business_type <> '{BusinessType.RECALL}'
+        AND EXISTS (
+            SELECT 1 FROM exchange_delivery d WHERE d.package_id = p.id AND d.state <> '{State.WITHDRAWN}'
+        )
+    ORDER BY p.accepted_at LIMIT 1
+), EXISTS (
+    SELECT 1 FROM exchange_package p
+    WHERE p.sender_id = %(sender_id)s AND p.code_folded = %(code_folded)s AND p.code_folded <> ''
+        AND p.kind = '{Kind.DOCUMENT}' AND p.accepted_at >= %(accepted_at)s
+        AND p.document_id <> %(document_id)s
+)
+"""  # noqa: S608
+
 
 def _warn_of_duplicates(plan: Plan, incoming: Incoming) -> None:
     """The same DocumentId with other bytes is refused or noted; the same number within a year is noted."""
     package = incoming.package
     _lock(f"{package.sender_id}:{package.document_id}")
-    mine = Package.objects.filter(sender=package.sender, kind=Kind.DOCUMENT)
-    same_id = mine.filter(document_id=package.document_id).exclude(business_type=BusinessType.RECALL)
-    standing = same_id.filter(deliveries__state__in=set(State) - {State.WITHDRAWN})
-    earlier = standing.aggregate(sent_at=Min("accepted_at"))["sent_at"]
-    if earlier:
-        sent_at = earlier.isoformat(timespec="minutes")
+    earlier, repeated = _duplicates(package, incoming.cause.now - timedelta(days=365))
+    if earlier is not None:
+        sent_at = earlier.accepted_at.isoformat(timespec="minutes")
         problem = Problem("document.id-reused", {"document_id": package.document_id, "sent_at": sent_at})
         if package.system and directory.duplicate_policy(package.sender, package.system) == "refuse":
             raise Refused([problem])
         plan.warnings.append(_as_note(problem))
-    year_ago = incoming.cause.now - timedelta(days=365)
-    same_code = mine.filter(code_folded=package.code_folded, accepted_at__gte=year_ago).exclude(
-        document_id=package.document_id
-    )
-    if package.code_folded and same_code.exists():
+    if repeated:
         plan.warnings.append(_same_code(package))
+
+
+def _duplicates(package: Package, since: datetime) -> tuple[Package | None, bool]:
+    """The first package with the same DocumentId that still stands, and whether another document bears the
+    same number since then. One statement, and no queryset: asked for every document."""
+    values = bulk.prepared(
+        Package,
+        sender_id=package.sender_id,
+        document_id=package.document_id,
+        code_folded=package.code_folded,
+        accepted_at=since,
+    )
+    with connection.cursor() as cursor:
+        cursor.execute(_DUPLICATES, values)
+        first, repeated = cursor.fetchone()
+    return Package.objects.get(pk=first) if first else None, bool(repeated)
 
 
 def _lock(name: str) -> None:

@@ -100,9 +100,10 @@ class Happening:
 # --- what an event adds -------------------------------------------------------------------------------
 
 
-def add(happenings: Iterable[Happening]) -> None:
-    """Insert what `happenings` add, in the transaction of their events."""
-    bulk.insert(Delta, (*Key._fields, "count"), [(*key, number) for key, number in count(happenings).items()])
+def deltas(happenings: Iterable[Happening]) -> bulk.Rows:
+    """What `happenings` add; for the transaction of their events."""
+    sums = count(happenings)
+    return bulk.Rows(Delta, (*Key._fields, "count"), [(*key, number) for key, number in sums.items()])
 
 
 def count(happenings: Iterable[Happening]) -> Sums:

@@ -237,10 +237,10 @@ class StatementsView(Endpoint):
 def acceptance(accepted: intake.Acceptance) -> Response:
     """201 for a new package, 200 for one that the hub already had."""
     body: dict[str, Any] = {
-        **shapes.PackageSerializer(accepted.package).data,
+        **shapes.one(shapes.PackageSerializer, accepted.package),
         "deliveries": shapes.many(shapes.PackageDeliverySerializer, accepted.deliveries),
         "warnings": shapes.many(shapes.WarningSerializer, accepted.warnings),
-        "receipt": shapes.ReceiptSerializer(accepted.receipt).data,
+        "receipt": shapes.one(shapes.ReceiptSerializer, accepted.receipt),
     }
     if accepted.replayed:
         return Response(body, status=200, headers={"Idempotent-Replayed": "true"})

@@ -1,41 +1,80 @@
-"""Rows into a table without an object for each: one statement, whatever their number."""
+"""Rows into tables without an object for each: one statement, whatever their number."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from itertools import chain, islice
-from typing import Any, TypeAlias
+from typing import Any, Self, TypeAlias, TypeVar
 
-from django.db import connection, models
+from django.db import connection, connections, models
 
+_Row = TypeVar("_Row", bound=models.Model)
 Column: TypeAlias = "models.Field[Any, Any]"
 _PARAMETERS = 30_000  # SQLite takes 32,766 in one statement, PostgreSQL 65,535
 
 
-def insert(model: type[models.Model], names: Sequence[str], rows: Iterable[Sequence[Any]]) -> list[Any]:
-    """Insert `rows`, values of the columns `names`; returns their primary keys in the order of `rows`.
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """Rows for the table of `model`: `values` of its columns `names`.
 
     Every column of the table must be named but one that the database numbers: defaults of the model are not
     applied.
     """
-    known = {field.attname: field for field in model._meta.concrete_fields}
-    fields = [known[name] for name in names]
-    prepare = [field.get_db_prep_save for field in fields]
-    given, keys = iter(rows), []
-    while batch := list(islice(given, _PARAMETERS // len(names))):
-        values = [prep(value, connection) for row in batch for prep, value in zip(prepare, row, strict=True)]
-        keys += _insert(model, [field.column for field in fields], len(batch), values)
+
+    model: type[models.Model]
+    names: Sequence[str]
+    values: Iterable[Sequence[Any]]
+
+    @classmethod
+    def of(cls, model: type[_Row], objects: Sequence[_Row]) -> Self:
+        """All columns of `objects`, which count as saved from here on."""
+        names = [field.attname for field in model._meta.concrete_fields]
+        for one in objects:
+            one._state.adding, one._state.db = False, connection.alias
+        return cls(model, names, [[getattr(one, name) for name in names] for one in objects])
+
+    def statements(self) -> Iterator[tuple[str, list[Any]]]:
+        """One INSERT for as many rows as fit into one, with its parameters."""
+        known = {field.attname: field for field in self.model._meta.concrete_fields}
+        fields, quote = [known[name] for name in self.names], connection.ops.quote_name
+        prepare = [field.get_db_prep_save for field in fields]
+        database = connections[connection.alias]  # not by the proxy: it is asked for each value
+        columns = ", ".join(quote(field.column) for field in fields)
+        into = f"INSERT INTO {quote(self.model._meta.db_table)} ({columns}) VALUES"
+        row, given = f"({', '.join(['%s'] * len(fields))})", iter(self.values)
+        while batch := list(islice(given, _PARAMETERS // len(fields))):
+            pairs = (pair for some in batch for pair in zip(prepare, some, strict=True))
+            yield (
+                f"{into} {', '.join([row] * len(batch))}",
+                [prep(value, database) for prep, value in pairs],
+            )
+
+
+def insert(model: type[models.Model], names: Sequence[str], rows: Iterable[Sequence[Any]]) -> list[Any]:
+    """Insert `rows` (see Rows); returns their primary keys in the order of `rows`."""
+    keys: list[Any] = []
+    key = connection.ops.quote_name(model._meta.pk.column)
+    with connection.cursor() as cursor:
+        for statement, values in Rows(model, names, rows).statements():
+            cursor.execute(f"{statement} RETURNING {key}", values)
+            keys += chain.from_iterable(cursor.fetchall())
     return keys
 
 
-def _insert(model: type[models.Model], columns: list[str], number: int, values: list[Any]) -> list[Any]:
-    quote, table = connection.ops.quote_name, model._meta.db_table
-    row = f"({', '.join(['%s'] * len(columns))})"
+def insert_all(*many: Rows) -> None:
+    """Insert the rows of several tables, in this order; on PostgreSQL in one round trip."""
+    statements = [one for rows in many for one in rows.statements()]
+    if connection.vendor == "postgresql" and statements:
+        together = "; ".join(statement for statement, _ in statements)
+        statements = [(together, [value for _, values in statements for value in values])]
     with connection.cursor() as cursor:
-        cursor.execute(
-            f"INSERT INTO {quote(table)} ({', '.join(map(quote, columns))}) "  # noqa: S608
-            f"VALUES {', '.join([row] * number)} RETURNING {quote(model._meta.pk.column)}",
-            values,
-        )
-        return list(chain.from_iterable(cursor.fetchall()))
+        for statement, values in statements:
+            cursor.execute(statement, values)
+
+
+def prepared(model: type[models.Model], **values: Any) -> dict[str, Any]:
+    """`values` of columns of `model` as parameters of a statement written by hand."""
+    known = {field.attname: field for field in model._meta.concrete_fields}
+    return {name: known[name].get_db_prep_value(value, connection) for name, value in values.items()}
 
 
 def update(model: type[models.Model], names: Sequence[str], rows: Sequence[models.Model]) -> None:

@@ -265,14 +265,14 @@ def test_a_stale_revocation_list_is_used_and_marked(hub: World, keys: Keys) -> N
 
 
 @pytest.mark.parametrize("recipients", [["H29.5"], ["H29.5", "H29.17", "H29.121", "H29.10"]])
-def test_an_acceptance_is_written_in_seven_statements_whatever_the_number_of_recipients(
+def test_an_acceptance_is_written_in_three_round_trips_whatever_the_number_of_recipients(
     hub: World, recipients: list[str]
 ) -> None:
     raw = hub.document("H29", *recipients)
     with CaptureQueriesContext(connection) as queries:
         hub.accept(raw)
     written = [query["sql"] for query in queries if query["sql"].startswith(("INSERT", "UPDATE", "DELETE"))]
-    assert len(written) == 7
+    assert len(written) == (3 if connection.vendor == "postgresql" else 7), "SQLite takes one at a time"
 
 
 def test_more_recipients_ask_the_database_no_more_often(hub: World) -> None:

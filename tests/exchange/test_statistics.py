@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from exchange import clocks, delivery, intake, lifecycle, log, recount, statistics
-from exchange.models import Delivery, Direction, Measure, StatisticsDay, StatisticsDelta
+from exchange.models import Delivery, Direction, Measure, StatisticsDay, StatisticsDelta, bulk
 from exchange.refusals import Refused
 from exchange.statistics import Line, Sums
 from tests.world import NOW, World, answer_to
@@ -192,10 +192,10 @@ def test_a_transaction_inserts_its_deltas_by_one_statement_and_updates_no_counte
 def test_a_delta_that_commits_late_is_neither_lost_nor_doubled(live_hub: World) -> None:
     agency = live_hub.agencies["H29"].pk
     with transaction.atomic():
-        statistics.add([happening(live_hub)])  # takes its id now, commits last
+        bulk.insert_all(statistics.deltas([happening(live_hub)]))  # takes its id now, commits last
 
         def meanwhile() -> None:
-            statistics.add([happening(live_hub)])
+            bulk.insert_all(statistics.deltas([happening(live_hub)]))
             statistics.fold()
             connection.close()
 
@@ -208,7 +208,7 @@ def test_a_delta_that_commits_late_is_neither_lost_nor_doubled(live_hub: World) 
 
 @pytest.mark.postgresql
 def test_two_roll_ups_at_once_fold_once(live_hub: World) -> None:
-    statistics.add([happening(live_hub)])
+    bulk.insert_all(statistics.deltas([happening(live_hub)]))
     with transaction.atomic():
         assert statistics._fold_batch() == 1
         others: list[int] = []
