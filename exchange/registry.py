@@ -323,9 +323,13 @@ def pause(system: System, *, by: Change, reason: str = "") -> None:
 
 @_alone
 def resume(system: System, *, by: Change) -> None:
-    """End a pause, and forget the failures of the past; what waited is tried at once."""
+    """End a pause, and forget the failures of the past; what waited is tried at once.
+
+    Of a system that is not paused, but whose circuit is open, this is a try before its time.
+    """
+    paused = system.paused_at is not None
     enrolment.unpause_system(system)
-    by.note(system.id, "system.unpaused")
+    by.note(system.id, "system.unpaused" if paused else "system.tried-again")
     Circuit.objects.filter(pk=system.pk).delete()
     Delivery.objects.queued().filter(system=system, push=True).update(due_at=by.at)
     wake.after_commit(Lane.values)
@@ -389,18 +393,26 @@ def replace_webhook_secret(system: System, *, by: Change) -> str:
 def rotate_webhook_secret(system: System, *, by: Change) -> str:
     """A new key that signs pushes beside the newest present one, until the next rotation or replacement."""
     secret = new_webhook_secret()
-    present = keys.decrypt(system.webhook_secrets).decode().split() if system.webhook_secrets else []
-    enrolment.update_system(system, webhook_secrets=_encrypted(" ".join([secret, *present[:1]])))
+    enrolment.update_system(system, webhook_secrets=_beside(secret, system.webhook_secrets))
     by.note(system.id, "webhook-secret.rotated")
     return secret
 
 
 @_alone
 def replace_vxp_secret(system: System, *, by: Change) -> str:
-    """A new secret of the system's account on the VXP face, instead of the present one."""
+    """A new secret of the system's account on the VXP face, instead of all present ones."""
     secret = secrets.token_urlsafe(32)
     enrolment.update_system(system, vxp_secret=_encrypted(secret))
     by.note(system.id, "vxp-secret.replaced")
+    return secret
+
+
+@_alone
+def rotate_vxp_secret(system: System, *, by: Change) -> str:
+    """A new secret that is taken beside the newest present one, until the next rotation or replacement."""
+    secret = secrets.token_urlsafe(32)
+    enrolment.update_system(system, vxp_secret=_beside(secret, system.vxp_secret))
+    by.note(system.id, "vxp-secret.rotated")
     return secret
 
 
@@ -448,8 +460,30 @@ def new_webhook_secret() -> str:
     return f"whsec_{b64encode(secrets.token_bytes(32)).decode()}"
 
 
+def has_secret(system: System, kind: str) -> bool:
+    """Whether `system` uses a secret of that kind: `webhook` signs what is pushed, `vxp` what it asks."""
+    if kind == "vxp":
+        return system.kind == System.Kind.VXP and bool(system.vxp_id)
+    return system.kind != System.Kind.AXIS and bool(system.callback_url)
+
+
+SECRETS = {
+    ("webhook", False): rotate_webhook_secret,
+    ("webhook", True): replace_webhook_secret,
+    ("vxp", False): rotate_vxp_secret,
+    ("vxp", True): replace_vxp_secret,
+}
+"""How a secret of a kind is renewed: beside the present one, or (True) ending it at once."""
+
+
 def _encrypted(secret: str) -> bytes:
     return keys.encrypt(secret.encode()) if secret else b""
+
+
+def _beside(secret: str, stored: bytes) -> bytes:
+    """`secret` and the newest one of `stored`, as they are stored."""
+    present = keys.decrypt(stored).decode().split() if stored else []
+    return _encrypted(" ".join([secret, *present[:1]]))
 
 
 def _pushed(system: System) -> bool:

@@ -19,7 +19,7 @@ from exchange import statistics
 from exchange.admin.confirm import require
 from exchange.admin.looks import moment, until
 from exchange.admin.standing import Phase
-from exchange.admin.systems import buttons
+from exchange.admin.systems import broken, broken_words, buttons
 from exchange.models import Delivery, Direction, Measure
 from exchange.workdays import day_of
 
@@ -58,9 +58,9 @@ def _verdict(system: System, waiting: int, now: datetime) -> dict[str, Any]:
         return {"tone": Phase.FAILED, "icon": "block", "words": _("Bị tạm ngừng")}
     if system.paused_at:
         return {"tone": Phase.FAILED, "icon": "pause_circle", "words": _("Tạm dừng giao")}
-    circuit = getattr(system, "circuit", None)
-    if circuit and circuit.opened_at:
-        return {"tone": Phase.FAILED, "icon": "link_off", "words": _("Không kết nối được")}
+    if circuit := broken(system):
+        words = _("Không kết nối được")
+        return {"tone": Phase.FAILED, "icon": "link_off", "words": words, "why": broken_words(circuit)}
     if system.last_seen_at is None:
         return {"tone": Phase.WAITING, "icon": "help", "words": _("Chưa kết nối lần nào")}
     if now - system.last_seen_at > SILENT and waiting:

@@ -80,10 +80,25 @@ class SystemAdmin(RecordAdmin):
     """Connected systems. Secrets are not shown, not even encrypted."""
 
     list_display = ("name", "kind", "delivery", "condition", "last_seen_at")
+    list_select_related = ("circuit",)
     list_filter = ("kind", "delivery")
     search_fields = ("name",)
     fieldsets = (
-        (None, {"fields": ("condition", "name", "kind", "delivery", "callback_url", "notice", "vxp_id")}),
+        (
+            None,
+            {
+                "fields": (
+                    "condition",
+                    "failing",
+                    "name",
+                    "kind",
+                    "delivery",
+                    "callback_url",
+                    "notice",
+                    "vxp_id",
+                )
+            },
+        ),
         (_("Quy tắc"), {"fields": ("signature_policy", "duplicate_policy", "max_bytes")}),
         (_("Giới hạn kết nối"), {"fields": ("networks", "client_certificate", "requests_per_minute")}),
         (_("Thời gian"), {"fields": ("last_seen_at", "created_at", "paused_at", "suspended_at")}),
@@ -97,6 +112,8 @@ class SystemAdmin(RecordAdmin):
             "resume": systems.resume,
             "test": systems.test,
             "rotate": systems.rotate,
+            "webhook": systems.secret("webhook"),
+            "vxp": systems.secret("vxp"),
         }
         own = [
             path(f"<uuid:key>/{name}/", view(page), name=f"agencies_system_{name}")
@@ -129,7 +146,15 @@ class SystemAdmin(RecordAdmin):
             return badge("danger", _("Tạm ngừng"))
         if system.paused_at:
             return badge("warning", _("Tạm dừng giao"))
+        if systems.broken(system):
+            return badge("danger", _("Không kết nối được"))
         return badge("success", _("Đang hoạt động"))
+
+    @shows(_("lỗi kết nối"))
+    def failing(self, system: System) -> str | None:
+        """Why nothing is pushed to it now, and when the next try is."""
+        circuit = systems.broken(system)
+        return systems.broken_words(circuit) if circuit else None
 
 
 @admin.register(Certificate)

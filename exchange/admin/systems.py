@@ -5,10 +5,11 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from django.http import HttpRequest
+from django.http import Http404, HttpRequest
 from django.http.response import HttpResponseBase
 from django.shortcuts import get_object_or_404
 from django.urls import reverse
+from django.utils.formats import number_format
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
@@ -16,6 +17,8 @@ from agencies.models import Certificate, System
 from exchange import registry
 from exchange.admin.confirm import Ask, Given, Outcome, actor_of, confirm, require
 from exchange.admin.document import Button
+from exchange.admin.looks import shown
+from exchange.models import Circuit
 
 PAUSE, ROTATE, REVOKE = "agencies.pause_system", "agencies.rotate_credential", "agencies.revoke_certificate"
 OVERLAPS = (
@@ -24,22 +27,46 @@ OVERLAPS = (
     ("168", gettext_lazy("7 ngày nữa")),
 )
 
+_SECRETS = (("webhook", gettext_lazy("Đổi khóa webhook")), ("vxp", gettext_lazy("Đổi mật khẩu trục (VXP)")))
+_PRESENT = (
+    ("beside", gettext_lazy("vẫn dùng được tới lần đổi sau")),
+    ("now", gettext_lazy("hủy ngay: hệ thống kia phải thay trước khi nhận tiếp")),
+)
+
 
 def buttons(request: HttpRequest, system: System) -> list[Button]:
     """What the person may ask of `system`."""
     found = []
     if request.user.has_perm(PAUSE):
-        name = "resume" if system.paused_at else "pause"
-        found.append((name, _("Giao tiếp") if system.paused_at else _("Tạm dừng giao"), f"{name}_circle"))
+        if system.paused_at:
+            found.append(("resume", _("Giao tiếp"), "play_circle"))
+        else:
+            if broken(system):
+                found.append(("resume", _("Thử giao ngay"), "replay"))
+            found.append(("pause", _("Tạm dừng giao"), "pause_circle"))
         if system.callback_url:
             found.append(("test", _("Thử kết nối"), "network_check"))
     if request.user.has_perm(ROTATE):
         found.append(("rotate", _("Cấp lại thông tin xác thực"), "key"))
-    names = {"resume_circle": "play_circle"}
-    return [
-        Button(words=words, icon=names.get(icon, icon), url=_address(name, system))
-        for name, words, icon in found
-    ]
+        found += [(kind, str(words), "key") for kind, words in _SECRETS if registry.has_secret(system, kind)]
+    return [Button(words=words, icon=icon, url=_address(name, system)) for name, words, icon in found]
+
+
+def broken(system: System) -> Circuit | None:
+    """The circuit of `system` while it is open: pushes to it fail, and only a probe is tried now and then."""
+    circuit: Circuit | None = getattr(system, "circuit", None)
+    return circuit if circuit and circuit.opened_at else None
+
+
+def broken_words(circuit: Circuit) -> str:
+    """How often it failed, since when nothing is pushed, and when the next try is."""
+    told = _("%(count)s lần lỗi liên tiếp; tạm ngắt từ %(since)s") % {
+        "count": number_format(circuit.failures, force_grouping=True),
+        "since": shown(circuit.opened_at),
+    }
+    return (
+        f"{told}; " + _("thử lại lúc %(at)s") % {"at": shown(circuit.probe_at)} if circuit.probe_at else told
+    )
 
 
 def certificate_buttons(request: HttpRequest, certificate: Certificate) -> list[Button]:
@@ -70,7 +97,7 @@ def resume(request: HttpRequest, key: UUID) -> HttpResponseBase:
     system = _system(request, key, PAUSE)
     ask = Ask(
         title=_("Giao tiếp cho %(name)s") % {"name": system.name},
-        question=_("Mọi văn bản đang chờ hệ thống này được gửi ngay."),
+        question=_("Mọi văn bản đang chờ hệ thống này được gửi ngay; các lỗi trước đó được bỏ qua."),
         button=_("Giao tiếp"),
         back=_page(system),
         reason="may",
@@ -127,6 +154,36 @@ def rotate(request: HttpRequest, key: UUID) -> HttpResponseBase:
         choice_words=_("Thông tin cũ hết hiệu lực"),
     )
     return confirm(request, ask, act)
+
+
+def secret(kind: str) -> Callable[[HttpRequest, UUID], HttpResponseBase]:
+    """The view that renews the secret of `kind` (`webhook`, `vxp`), shown once."""
+
+    def renew(request: HttpRequest, key: UUID) -> HttpResponseBase:
+        system = _system(request, key, ROTATE)
+        if not registry.has_secret(system, kind):
+            raise Http404
+
+        def act(given: Given) -> Outcome:
+            change = registry.SECRETS[kind, given.choice == "now"]
+            return Outcome(secrets=((f"{kind}_secret", change(system, by=_change(request, given))),))
+
+        words = dict(_SECRETS)[kind]
+        ask = Ask(
+            title=f"{words} – {system.name}",
+            question=_(
+                "Trục tạo khóa mới. Trong lúc hệ thống kia chưa kịp thay, khóa cũ vẫn dùng được "
+                "bên cạnh khóa mới, cho tới lần đổi sau."
+            ),
+            button=_("Đổi khóa"),
+            back=_page(system),
+            reason="must",
+            choices=[(value, str(text)) for value, text in _PRESENT],
+            choice_words=_("Khóa cũ"),
+        )
+        return confirm(request, ask, act)
+
+    return renew
 
 
 def revoke(request: HttpRequest, key: UUID) -> HttpResponseBase:

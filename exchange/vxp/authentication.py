@@ -1,7 +1,8 @@
 """Who is asking: a system, by the HMAC over its own headers. The signature says who, never what it may do."""
 
 import secrets
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -40,11 +41,8 @@ def authenticate(request: HttpRequest, acted_on: Iterable[str], now: datetime) -
     named = request.headers.get(f"{axis.PREFIX}systemid", "")
     system = directory.system_by_vxp_id(named)
     known = system is not None and system.kind != System.Kind.AXIS and bool(system.vxp_secret)
-    secret = keys.decrypt(system.vxp_secret).decode() if system and known else _NOBODY
-    try:
-        parameters = axis.verify(request.headers.get, secret)
-    except axis.NotSigned as error:
-        raise Refused("auth.vxp") from error
+    live = keys.decrypt(system.vxp_secret).decode().split() if system and known else [_NOBODY]
+    parameters = _verified(request, live)
     covered = all(name in parameters or f"{axis.PREFIX}{name}" not in request.headers for name in acted_on)
     if system is None or not known or parameters.get("systemid") != named or not covered:
         raise Refused("auth.vxp")
@@ -54,3 +52,15 @@ def authenticate(request: HttpRequest, acted_on: Iterable[str], now: datetime) -
     registry.saw(system, now=now)
     door.count_request(system, now)
     return Caller(system, parameters, now)
+
+
+def _verified(request: HttpRequest, live: Sequence[str]) -> axis.Parameters:
+    """What is signed under one of the `live` secrets: two during a rotation. Raises Refused: auth.vxp."""
+    *others, last = live
+    for secret in others:
+        with suppress(axis.NotSigned):
+            return axis.verify(request.headers.get, secret)
+    try:
+        return axis.verify(request.headers.get, last)
+    except axis.NotSigned as error:
+        raise Refused("auth.vxp") from error

@@ -47,6 +47,22 @@ def test_every_failure_of_authentication_gets_the_same_words(hub: World, connect
     assert good(call(transport, "getReceivedEdocList", signed)) == []
 
 
+def test_during_a_rotation_both_secrets_are_taken_and_afterwards_the_new_one_only(
+    hub: World, connect: Connect
+) -> None:
+    old, system = connect("H29.5"), hub.system_of("H29.5")
+    by = registry.Change(ACTOR, timezone.now())
+    new = connect("H29.5")
+    new._secret = registry.rotate_vxp_secret(system, by=by)
+    asked = {"servicetype": "eDoc", "messagetype": "edoc"}
+    for client in (old, new):
+        assert good(call(client, "getReceivedEdocList", client.headers(JSON, asked))) == []
+    latest = connect("H29.5")
+    latest._secret = registry.rotate_vxp_secret(system, by=by)
+    assert good(call(latest, "getReceivedEdocList", latest.headers(JSON, asked))) == []
+    assert refusal(call(old, "getReceivedEdocList", old.headers(JSON, asked))) == "15"
+
+
 def test_a_signature_of_another_system_is_none(hub: World, connect: Connect) -> None:
     transport, district = connect("H29.5"), connect("H29.121")
     headers = transport.headers(JSON, {"messagetype": "edoc", "systemid": "vxp.H29.121"})
