@@ -1,10 +1,12 @@
 """The Celery application: the alarm clock of the delivery queue. The rows of the database are the queue."""
 
 import os
+import resource
 from typing import Any
 
 from celery import Celery
 from celery.schedules import crontab
+from celery.signals import worker_init
 from kombu import Queue
 from kombu.transport import TRANSPORT_ALIASES
 
@@ -132,3 +134,14 @@ app.conf.update(
     },
 )
 app.autodiscover_tasks(["exchange"])
+
+
+@worker_init.connect
+def limit_memory(**_kwargs: Any) -> None:
+    """A task that runs away gets MemoryError and fails; what it had claimed is due again after its lease.
+
+    (Celery's own limit for each child does nothing for threads.)
+    """
+    if megabytes := environment.worker_megabytes:
+        _, hard = resource.getrlimit(resource.RLIMIT_DATA)
+        resource.setrlimit(resource.RLIMIT_DATA, (megabytes << 20, hard))

@@ -98,6 +98,11 @@ class Environment:
         8, "Long polls held at once by one web process; more are answered at once", int
     )
     worker_threads: int = _setting(4, "Deliveries lanes worked on at once by one worker process", int)
+    worker_megabytes: int = _setting(
+        2048,
+        "Memory that one worker process may take, in MB; a task that wants more fails; 0: any",
+        int,
+    )
     debug: bool = _setting(False, "Django's debug pages; never in production", _boolean)
     trusted_proxies: tuple[str, ...] = _setting(
         ("127.0.0.1", "::1"),

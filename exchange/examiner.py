@@ -66,6 +66,8 @@ def _examined(connection: "Connection[Message, Message]", raw: bytes, today: dat
 def main() -> None:
     """Limit the memory of this process, then work."""
     descriptor, megabytes = map(int, sys.argv[1:])
+    _, most = resource.getrlimit(resource.RLIMIT_DATA)  # that of a worker is not ours
+    resource.setrlimit(resource.RLIMIT_DATA, (most, most))
     resource.setrlimit(resource.RLIMIT_AS, (megabytes << 20, megabytes << 20))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     work(Connection(descriptor))

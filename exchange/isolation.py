@@ -4,6 +4,7 @@ libxml2 and OpenSSL hold the thread until they are done: a time limit is only re
 to HUB_ISOLATE_BYTES, whose cost the gates of `envelope.xml` bound, are examined in the web process itself.
 """
 
+import pickle
 import socket
 import subprocess
 import sys
@@ -11,6 +12,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import date
+from io import BytesIO
 from multiprocessing.connection import Connection
 from threading import BoundedSemaphore, Lock
 from typing import Any
@@ -111,8 +113,12 @@ class Examiner:
             self._connection.send(message)
             if not self._connection.poll(max(0.0, deadline - time.monotonic())):
                 raise TimeoutError
-            heard: tuple[str, Any] = self._connection.recv()
-        except (EOFError, OSError) as error:  # the kernel stopped it, or time is up
+            heard: tuple[str, Any] = _Words(BytesIO(self._connection.recv_bytes())).load()
+        except (
+            EOFError,
+            OSError,
+            pickle.UnpicklingError,
+        ) as error:  # stopped, late, or not itself
             raise self._too_costly(type(error).__name__) from error
         return heard
 
@@ -123,6 +129,28 @@ class Examiner:
         return Refused(
             "package.too-costly", seconds=environment.examine_seconds, megabytes=environment.examine_megabytes
         )
+
+
+class _Words(pickle.Unpickler):
+    """What an examiner says: values of the package format only.
+
+    It reads hostile bytes with C libraries, so what comes back may be the attacker's word: it must not make
+    this process call anything.
+    """
+
+    def find_class(self, module: str, name: str) -> Any:
+        """A class of the package format, by its own name. Raises UnpicklingError."""
+        if module.startswith("exchange.envelope.") or (module, name) in _PLAIN:
+            found = super().find_class(module, name)
+            if isinstance(found, type) and (found.__module__, found.__qualname__) == (module, name):
+                return found
+        raise pickle.UnpicklingError(f"{module}.{name}")
+
+
+_PLAIN = {
+    ("exchange.refusals", "Problem"),
+    *(("datetime", name) for name in ("date", "datetime", "timedelta", "timezone")),
+}
 
 
 def _answer(judge: Judge, question: str, value: Any) -> tuple[str, Any]:

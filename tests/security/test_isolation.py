@@ -1,6 +1,8 @@
 """Large packages are examined in a process that can be killed, with the same answers."""
 
+import multiprocessing
 import os
+import pickle
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -119,3 +121,29 @@ def test_few_large_packages_are_in_work_at_once(sender: Caller, monkeypatch: pyt
     assert (answer.status_code, code_of(answer)) == (503, "hub.busy")
     assert answer.headers["Retry-After"] == "0"
     assert code_of(sender.send(b"x" * 11)) == "package.not-xml"
+
+
+class Touch:
+    """As a pickle: a call that makes a file."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __reduce__(self) -> Any:
+        return Path.touch, (self.path,)
+
+
+def test_an_examiner_that_was_taken_over_makes_the_hub_call_nothing(
+    sender: Caller, hub: World, tmp_path: Path
+) -> None:
+    own, imported = b"exchange.envelope.signing", b"etree.tostring"  # nor what our modules import
+    through = b"\x80\x04" + b"".join(b"\x8c%c%b" % (len(name), name) for name in (own, imported)) + b"\x93."
+    for said in (pickle.dumps(("done", Touch(tmp_path / "called"))), through):
+        examiner = isolation.Examiner()
+        examiner._connection.close()
+        examiner._connection, theirs = multiprocessing.Pipe()
+        isolation._examiners[:] = [examiner]
+        theirs.send_bytes(said)
+        assert code_of(sender.send(hub.document("H29", "H29.5"))) == "package.too-costly"
+        theirs.close()
+    assert not (tmp_path / "called").exists()
