@@ -92,6 +92,7 @@ class AgencyFacts(TypedDict, total=False):
     signature_policy: str
     duplicate_policy: str
     hub_may_sign: bool
+    refuses_broken_pdf: bool
 
 
 class OptionalFacts(TypedDict, total=False):
@@ -103,6 +104,7 @@ class OptionalFacts(TypedDict, total=False):
     signature_policy: str
     duplicate_policy: str
     hub_may_sign: bool
+    refuses_broken_pdf: bool
 
 
 @transaction.atomic

@@ -68,6 +68,9 @@ class Agency(models.Model):
         _("xử lý văn bản trùng"), max_length=10, choices=DuplicatePolicy.choices, blank=True, default=""
     )
     hub_may_sign = models.BooleanField(_("trục được ký thay thông điệp"), default=True)
+    refuses_broken_pdf = models.BooleanField(
+        _("từ chối văn bản có chữ ký PDF bị hỏng"), default=False, db_default=False
+    )
     suspended_at = models.DateTimeField(_("tạm ngừng lúc"), null=True, blank=True)
     created_at = models.DateTimeField(_("tạo lúc"), default=timezone.now, editable=False)
     updated_at = models.DateTimeField(_("cập nhật lúc"), default=timezone.now, editable=False)

@@ -54,7 +54,7 @@ def serve(delivery_id: UUID, *, system: System, now: datetime) -> Delivery:
     """Note that the content is about to be served to its recipient's system, and return the delivery.
 
     From here on a recall becomes a request. Raises Refused: request.not-found when the delivery is not
-    for this system, delivery.withdrawn, delivery.closed.
+    for this system, delivery.withdrawn, delivery.closed, delivery.held.
     """
     return _serve(Delivery.objects.filter(id=delivery_id, recipient__receives_through=system), now)
 
@@ -62,17 +62,18 @@ def serve(delivery_id: UUID, *, system: System, now: datetime) -> Delivery:
 def serve_to_agencies(package_id: UUID, agencies: QuerySet[Agency], now: datetime) -> Delivery:
     """The same for a package and whoever acts for `agencies`: one open delivery to one of them is enough.
 
-    Raises Refused: request.not-found when none of them is a recipient, delivery.withdrawn, delivery.closed.
+    Raises Refused: request.not-found when none of them is a recipient, delivery.withdrawn, delivery.closed,
+    delivery.held.
     """
     return _serve(Delivery.objects.filter(package=package_id, recipient__in=agencies), now)
 
 
 def _serve(mine: QuerySet[Delivery], now: datetime) -> Delivery:
-    mine.filter(state=State.QUEUED, served_at=None).update(served_at=now)
+    mine.filter(state=State.QUEUED, held=False, served_at=None).update(served_at=now)
     found = list(mine.select_related("package").order_by("id"))
     if not found:
         raise Refused("request.not-found")
-    chosen = next((row for row in found if row.state in _OPEN), found[0])
+    chosen = next((row for row in found if row.state in _OPEN and not row.awaits_report), found[0])
     _refuse_closed(chosen)
     return chosen
 
@@ -83,7 +84,7 @@ def acknowledge(
     """The recipient says what it received: hand over, when its own digest is that of the package.
 
     Again: the same receipt. Raises Refused: request.not-found, delivery.digest-mismatch,
-    delivery.withdrawn, delivery.closed; nothing changes then.
+    delivery.withdrawn, delivery.closed, delivery.held; nothing changes then.
     """
     with transaction.atomic():
         rows = _locked(Delivery.objects.filter(id=delivery_id, recipient__receives_through=system))
@@ -119,7 +120,7 @@ def lease(delivery_id: UUID, *, system: System, for_: timedelta, now: datetime) 
 def take(delivery_id: UUID, *, system: System, actor: log.Actor, now: datetime) -> None:
     """The recipient's system says that it has the content, without a digest. Again: nothing changes.
 
-    Raises Refused: request.not-found, delivery.withdrawn, delivery.closed.
+    Raises Refused: request.not-found, delivery.withdrawn, delivery.closed, delivery.held.
     """
     _pulled(delivery_id, "ContentHandoverUnconfirmed", "", system=system, actor=actor, now=now)
 
@@ -141,7 +142,7 @@ def _pulled(
         if not rows:
             raise Refused("request.not-found")
         row, rule = rows[0], lifecycle.MOVES[event]
-        if row.state not in rule.before:
+        if row.state not in rule.before or row.awaits_report:
             if row.state in (rule.after, State.HANDED_OVER):
                 return
             _refuse_closed(row)
@@ -156,6 +157,8 @@ def _refuse_closed(row: Delivery) -> None:
         raise Refused("delivery.withdrawn")
     if row.state not in _OPEN:
         raise Refused("delivery.closed", current=row.state)
+    if row.awaits_report:
+        raise Refused("delivery.held")
 
 
 # --- clock --------------------------------------------------------------------------------------------
@@ -187,7 +190,8 @@ def resend(delivery_id: UUID, *, actor: log.Actor, now: datetime, reason: str) -
     """Put an expired or undeliverable delivery back in its recipient's queue, with a new time to expire.
 
     `reason` are a person's words. The old receipt stays true. Raises Refused: request.not-found,
-    status.not-allowed from another state, recipient.not-connected, recipient.suspended.
+    status.not-allowed from another state, recipient.not-connected, recipient.suspended,
+    recipient.refuses-broken-pdf.
     """
     with transaction.atomic():
         rows = _locked(Delivery.objects.filter(id=delivery_id))
@@ -198,7 +202,7 @@ def resend(delivery_id: UUID, *, actor: log.Actor, now: datetime, reason: str) -
         routing.queue_again(row, now)
         change = lifecycle.Change(delivery=row, event="Requeued", reason="operator.asked", text=reason)
         lifecycle.record([change], at=now, actor=actor)
-        row.save(update_fields=["system", "push", "queued_at", "warn_at", "receipt_due_at"])
+        row.save(update_fields=["system", "push", "held", "queued_at", "warn_at", "receipt_due_at"])
         wake.after_commit([row.lane] if row.push else [])
     return row
 

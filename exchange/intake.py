@@ -371,6 +371,9 @@ def _write(checked: Checked, about: Delivery | None = None) -> Written:
     )
     package.about = made.about
     routing.hold(made.deliveries)
+    has_pdf = any(file.media_type == PDF for file in content.attachments)
+    for item in made.deliveries:
+        item.held = has_pdf and item.recipient.refuses_broken_pdf
     package.search_text = package.searched([checked.sender, *(item.recipient for item in made.deliveries)])
     named = tuple(str(item.id) for item in made.deliveries)
     facts: dict[str, Any] = {"deliveries": named}
@@ -380,13 +383,14 @@ def _write(checked: Checked, about: Delivery | None = None) -> Written:
     consigned = [log.Entry(row=item, event="ContentConsignment", package=package) for item in made.deliveries]
     taken, *_ = log.append([entry, *consigned], at=arrival.now, actor=arrival.actor)
     digests = {bytes.fromhex(item.sha256) for item in content.attachments}
-    pdf = any(file.media_type == PDF for file in content.attachments)
     bulk.insert_all(
         bulk.Rows.of(Package, [package]),
         bulk.Rows.of(Delivery, made.deliveries),
-        bulk.Rows.of(PdfReport, [PdfReport(package=package, due_at=arrival.now)] if pdf else []),
+        bulk.Rows.of(PdfReport, [PdfReport(package=package, due_at=arrival.now)] if has_pdf else []),
         bulk.Rows(AttachedFile, ("package_id", "sha256"), [(package.id, digest) for digest in digests]),
     )
+    if any(item.held for item in made.deliveries):
+        wake.for_pdf_reports()  # nobody else waits for the report
     warnings = (*checked.verdict.notes, *content.warnings, *made.warnings)
     return Written(package=package, deliveries=made.deliveries, warnings=warnings, event=taken)
 

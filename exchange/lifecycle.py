@@ -51,7 +51,10 @@ MOVES: Mapping[str, Move] = {
         By.RECIPIENT, NEVER_HANDED_OVER, State.HANDED_OVER, "its system took the bytes, or answered first"
     ),
     "ContentHandoverFailure": Move(
-        By.HUB, frozenset({State.QUEUED}), State.UNDELIVERABLE, "every attempt failed"
+        By.HUB,
+        frozenset({State.QUEUED}),
+        State.UNDELIVERABLE,
+        "every attempt failed, or its recipient refuses the broken PDF signature",
     ),
     "RelayAcceptance": Move(
         By.HUB, NEVER_HANDED_OVER, State.HANDED_OVER, "the next hub took it, which hands it over from there"

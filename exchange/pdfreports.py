@@ -1,7 +1,8 @@
 """Reports on the signatures inside PDF attachments: read where it can be killed, judged here, kept as JSON.
 
 These signatures carry the legal value of a document, and are never a reason for intake to refuse: real
-documents with one broken among three are in use. Every report is an event with its SHA-256. Revocation counts
+documents with one broken among three are in use. A recipient may refuse those (`Agency.refuses_broken_pdf`);
+its deliveries wait for the report. Every report is an event with its SHA-256. Revocation counts
 as far as it is stored; nothing is fetched.
 """
 
@@ -21,8 +22,8 @@ from django.conf import settings
 from django.db import transaction
 
 from agencies import authorities, certificates
-from exchange import log, vault
-from exchange.models import Package, PdfReport, PdfVerdict
+from exchange import lifecycle, log, vault, wake
+from exchange.models import Delivery, Package, PdfReport, PdfVerdict
 
 LEASE = timedelta(minutes=10)
 MOST_TRIES = 3
@@ -183,6 +184,26 @@ def _record(report: PdfReport, verdict: PdfVerdict, text: str, now: datetime) ->
         entry = log.Entry(row=package, event="SignatureReport", package=package, facts=facts)
         log.append([entry], at=now, actor=log.HUB)
         package.save(update_fields=["seq", "head"])
+        _decide(package, verdict, now)
+
+
+def _decide(package: Package, verdict: PdfVerdict, now: datetime) -> None:
+    """Let go of the deliveries that waited for the report, or let them fail: their recipients refuse broken
+    signatures, and nothing else that a report may say."""
+    waiting = Delivery.objects.queued().filter(package=package, held=True)
+    rows = list(waiting.select_related("package").order_by("id").select_for_update(of=("self",)))
+    if verdict != PdfVerdict.BROKEN:
+        Delivery.objects.filter(pk__in=[row.pk for row in rows]).update(held=False)
+        wake.after_commit(row.lane for row in rows if row.push)
+        return
+    for row in rows:
+        lifecycle.move(row, "ContentHandoverFailure", now)
+    changes = [
+        lifecycle.Change(delivery=row, event="ContentHandoverFailure", reason="recipient.refuses-broken-pdf")
+        for row in rows
+    ]
+    if changes:
+        lifecycle.record(changes, at=now, actor=log.HUB)
 
 
 # --- reading, elsewhere -------------------------------------------------------------------------------

@@ -339,6 +339,15 @@ _ENTRIES = (
         "Nơi nhận “{organ}” có trong danh bạ nhưng chưa kết nối hệ thống nào. Hãy gửi bằng đường khác.",
         "The recipient “{organ}” is in the directory but no system receives for it. Send it another way.",
     ),
+    Reason(
+        "recipient.refuses-broken-pdf",
+        422,
+        "23",
+        "Nơi nhận từ chối chữ ký PDF bị hỏng",
+        "The recipient refuses broken PDF signatures",
+        "Nơi nhận “{organ}” không nhận văn bản có chữ ký bị hỏng trong tệp PDF. Nơi gửi cần ký lại tệp và gửi văn bản mới.",
+        "The recipient “{organ}” takes no document with a broken signature in a PDF file. Its sender should sign the file again and send a new document.",
+    ),
     # --- documents and statuses ---------------------------------------------------------------------------
     Reason(
         "document.id-reused",
@@ -412,6 +421,15 @@ _ENTRIES = (
         "The delivery is closed",
         "Lượt gửi đang ở trạng thái {current} nên không thực hiện được. Nơi gửi có thể gửi lại.",
         "The delivery is {current}, so this cannot be done. Its sender may send it again.",
+    ),
+    Reason(
+        "delivery.held",
+        409,
+        "20",
+        "Đang chờ kiểm tra chữ ký PDF",
+        "Waiting for the check of PDF signatures",
+        "Cơ quan nhận từ chối văn bản có chữ ký PDF bị hỏng, nên văn bản chờ trục kiểm tra chữ ký xong. Hãy thử lại sau một phút.",
+        "The recipient refuses documents with broken PDF signatures, so this one waits until they are checked. Try again in a minute.",
     ),
     # --- exports ------------------------------------------------------------------------------------------
     Reason(

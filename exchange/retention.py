@@ -215,7 +215,10 @@ def _remove_bodies(
         )
         Redacted.objects.bulk_create([Redacted(entry=entry, by=said) for entry in found])
     EventText.objects.filter(event__in=events).delete()
-    PdfReport.objects.filter(package__in=Event.objects.filter(pk__in=events).values("package")).delete()
+    # One that is still to be made stays: deliveries may wait for it.
+    PdfReport.objects.exclude(checked_at=None).filter(
+        package__in=Event.objects.filter(pk__in=events).values("package")
+    ).delete()
     EventBody.objects.filter(event__in=events).delete()
 
 

@@ -10,7 +10,7 @@ from agencies import directory, memory
 from agencies.memory import Memory
 from agencies.models import Agency, System
 from exchange import workdays
-from exchange.models import Delivery, Holiday, Lane, Package
+from exchange.models import Delivery, Holiday, Lane, Package, PdfReport, PdfVerdict
 from exchange.models.delivery import Rank
 from exchange.refusals import Problem, Refused
 
@@ -113,16 +113,27 @@ def _clocks(rank: Rank, now: datetime) -> dict[str, datetime]:
 def queue_again(delivery: Delivery, now: datetime) -> None:
     """Queue `delivery` anew (in memory), along its recipient's present route.
 
-    Raises Refused: recipient.not-connected, recipient.suspended.
+    Raises Refused: recipient.not-connected, recipient.suspended, recipient.refuses-broken-pdf.
     """
     route = to_agency(delivery.recipient, memory.current())
     problem = _problem(delivery.recipient_code, delivery.recipient, route.system if route else None)
     if problem or not route:
         raise Refused([problem or Problem("recipient.not-connected", {"organ": delivery.recipient_code})])
     delivery.system, delivery.push = route.system, route.system.delivery == System.Delivery.PUSH
+    delivery.held = _held(delivery)
     delivery.queued_at = delivery.due_at = now
     for name, moment in _clocks(Rank(delivery.rank), now).items():
         setattr(delivery, name, moment)
+
+
+def _held(delivery: Delivery) -> bool:
+    """Whether it waits for the report on PDF signatures. Raises Refused recipient.refuses-broken-pdf."""
+    if not delivery.recipient.refuses_broken_pdf:
+        return False
+    verdicts = PdfReport.objects.filter(pk=delivery.package_id).values_list("verdict", flat=True)
+    if PdfVerdict.BROKEN in verdicts:
+        raise Refused("recipient.refuses-broken-pdf", organ=delivery.recipient_code)
+    return PdfVerdict.WAITING in verdicts
 
 
 def hold(deliveries: Sequence[Delivery]) -> None:

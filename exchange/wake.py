@@ -38,6 +38,18 @@ def for_exports(keys: Iterable[UUID]) -> None:
     transaction.on_commit(partial(_exports_now, tuple(keys)))
 
 
+def for_pdf_reports() -> None:
+    """When the running transaction has committed, wake a worker for the report that a delivery waits for."""
+    transaction.on_commit(_pdf_reports_now)
+
+
+def _pdf_reports_now() -> None:
+    try:
+        app.send_task("exchange.tasks.report_pdf_signatures", queue=queue(EXPORTS), retry=False, expires=20)
+    except (OperationalError, OSError) as error:
+        log.warning("wake_up_lost", lane=EXPORTS, error=str(error))
+
+
 def _exports_now(keys: Iterable[UUID]) -> None:
     for key in keys:
         try:

@@ -16,6 +16,8 @@ from exchange.admin.base import RecordAdmin
 from exchange.admin.document import Button
 from exchange.admin.looks import Column, Table, badge, link, may_view, shows, table_of
 
+_POLICIES = ("signature_policy", "duplicate_policy", "hub_may_sign", "refuses_broken_pdf")
+
 
 @admin.register(Agency)
 class AgencyAdmin(RecordAdmin):
@@ -29,7 +31,7 @@ class AgencyAdmin(RecordAdmin):
         (None, {"fields": ("condition", "name", "name_en", "code", "parent_name", "email")}),
         (
             _("Liên thông"),
-            {"fields": ("system_name", "signature_policy", "duplicate_policy", "hub_may_sign")},
+            {"fields": ("system_name", *_POLICIES)},
         ),
         (_("Thời gian"), {"fields": ("created_at", "updated_at", "suspended_at")}),
     )

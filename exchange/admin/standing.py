@@ -148,6 +148,8 @@ def _words(row: Delivery, phase: Phase) -> str:
 
 
 def _failed(row: Delivery, said: str, now: datetime) -> str:
+    if row.state == State.UNDELIVERABLE and row.held:
+        return _("Nơi nhận không nhận văn bản có chữ ký PDF bị hỏng; cần ký lại tệp và gửi văn bản mới.")
     if row.state == State.UNDELIVERABLE:
         return _("Đã gửi %(count)s lần đều không được. %(last)s") % {
             "count": row.attempts,
@@ -171,6 +173,8 @@ def _late(row: Delivery, said: str, now: datetime) -> str:
 
 
 def _waiting(row: Delivery, said: str, now: datetime) -> str:
+    if row.awaits_report:
+        return _("Chờ trục kiểm tra chữ ký trong tệp PDF, theo yêu cầu của nơi nhận.")
     if row.system.suspended_at or row.system.paused_at:
         return _("Hệ thống “%(system)s” của nơi nhận đang tạm dừng.") % {"system": row.system.name}
     if row.push:

@@ -103,6 +103,10 @@ class DeadlineDeliverySerializer(PackageDeliverySerializer):
         allow_null=True,
         help_text="The package that carries the request",
     )
+    held = serializers.BooleanField(
+        source="awaits_report",
+        help_text="Whether it waits for the report on PDF signatures, as the recipient refuses broken ones",
+    )
     receipt_due_at = serializers.DateTimeField(
         allow_null=True, help_text="Until when the recipient should confirm the receipt of a document"
     )

@@ -104,8 +104,8 @@ class DeliveryQuerySet(models.QuerySet["Delivery"]):
         return self.filter(state=State.QUEUED)
 
     def waiting(self, now: datetime) -> Self:
-        """Queued, due, not leased to anybody, not expired."""
-        return self.queued().filter(due_at__lte=now, expires_at__gt=now)
+        """Queued, due, not leased to anybody, not held, not expired."""
+        return self.queued().filter(due_at__lte=now, expires_at__gt=now, held=False)
 
     def in_order(self) -> Self:
         """Most urgent first, then oldest first."""
@@ -150,7 +150,8 @@ class Delivery(models.Model):
 
     `due_at` is when the delivery may next be claimed: a lease and a retry both simply move it forward.
     `system` and `push` repeat the recipient's present way of receiving, so that a claim reads one index;
-    `exchange.registry` moves queued rows along when an agency changes its system.
+    `exchange.registry` moves queued rows along when an agency changes its system. `held`: the recipient
+    refuses broken PDF signatures, and the report on them is not made yet, or is why the row failed.
     """
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
@@ -176,6 +177,7 @@ class Delivery(models.Model):
     request_due_at = models.DateTimeField(_("hạn trả lời đề nghị"), null=True, blank=True)
     system = models.ForeignKey(System, models.PROTECT, related_name="+", verbose_name=_("giao cho hệ thống"))
     push = models.BooleanField(_("hub chủ động đẩy"), default=False)
+    held = models.BooleanField(_("chờ báo cáo chữ ký PDF"), default=False, db_default=False)
     rank = models.PositiveSmallIntegerField(_("thứ tự ưu tiên"), choices=Rank)
     lane = models.PositiveSmallIntegerField(_("hàng đợi"), choices=Lane)
     queued_at = models.DateTimeField(_("vào hàng đợi lúc"))
@@ -283,6 +285,11 @@ class Delivery(models.Model):
     def stream(self) -> UUID:
         """The stream of this row's events."""
         return self.id
+
+    @property
+    def awaits_report(self) -> bool:
+        """True while it may not be handed over for want of the report on PDF signatures."""
+        return self.held and self.state == State.QUEUED
 
     @property
     def begun(self) -> bool:
