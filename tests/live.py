@@ -6,12 +6,13 @@ The hub runs in child processes; the test speaks HTTP to it like any agency syst
 import json
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
 from base64 import b64encode
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from http.client import HTTPConnection, HTTPException
 from pathlib import Path
@@ -94,6 +95,19 @@ class LiveHub:
         body = None if value is None else json.dumps(value).encode()
         headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
         return self.request(method, f"/api/v1/{path}", body, **headers)
+
+    def ask(self, sql: str) -> list[tuple[Any, ...]]:
+        """Rows of the hub's own database; empty while it cannot be reached."""
+        url = self.environ.get("HUB_DATABASE_URL")
+        try:
+            if url:
+                with psycopg.connect(url) as connection:
+                    return connection.execute(sql).fetchall()
+            path = Path(self.environ["HUB_DATA_DIR"]) / "hub.sqlite3"
+            with closing(sqlite3.connect(path, timeout=20)) as file:
+                return file.execute(sql).fetchall()
+        except psycopg.OperationalError:
+            return []
 
     def kill(self, name: str) -> bool:
         """SIGKILL every process of the child `name`; False when none runs."""

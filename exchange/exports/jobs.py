@@ -3,7 +3,7 @@
     waiting -> running -> done | failed | cancelled
 
 A job is held by a lease that every step of progress renews. When its worker dies the lease ends and another
-worker begins anew: a file half written proves nothing. What is small is made at once, by whoever asks.
+worker begins anew (docs/decisions/0701-begin-anew.md). What is small is made at once, by whoever asks.
 """
 
 import time
@@ -33,7 +33,7 @@ from exchange.workdays import day_of
 DIRECT = 5_000  # rows; more are made in the background
 DIRECT_PDF = 1_000  # a row of a PDF costs 1.5 ms, and whoever asked waits for them in the web process
 KEPT = timedelta(days=7)
-LEASE = timedelta(seconds=60)
+LEASE = timedelta(seconds=120)  # longer than any stretch without progress, such as closing a large XLSX
 STEP_SECONDS = 0.5
 MOST_TRIES = 3
 
@@ -120,6 +120,7 @@ def purge(now: datetime) -> int:
     gone = list(Export.objects.filter(expires_at__lte=now)[:500])
     for export in gone:
         path_of(export).unlink(missing_ok=True)
+        _drop_parts(export)
     Export.objects.filter(pk__in=[export.pk for export in gone]).delete()
     return len(gone)
 
@@ -175,9 +176,9 @@ def _make(export: Export) -> bool:
 
 
 def _finish(hold: "_Hold", part: Path, wanted: Wanted, rows: int) -> None:
+    hold.renew(rows, rows)
     export, now, digest = hold.export, datetime.now(UTC), make.digest_of(part)
     size = part.stat().st_size
-    part.rename(path_of(export))
     with transaction.atomic():
         moved = hold.mine().update(
             state=ExportState.DONE,
@@ -191,7 +192,17 @@ def _finish(hold: "_Hold", part: Path, wanted: Wanted, rows: int) -> None:
         if not moved:
             raise Stopped
         make.note(wanted, export.stream, rows=rows, digest=digest, now=now)
+        part.rename(
+            path_of(export)
+        )  # under the lock of the row: the file is that of the worker that finished
+    _drop_parts(export)
     _logger.info("export_done", export=str(export.pk), rows=rows, bytes=size)
+
+
+def _drop_parts(export: Export) -> None:
+    """What workers that died had written so far."""
+    for part in path_of(export).parent.glob(f"{export.pk}.*.part"):
+        part.unlink(missing_ok=True)
 
 
 def filter_of(export: Export) -> Filter:
@@ -227,6 +238,10 @@ class _Hold:
         if (now := self.clock()) < self._next:
             return
         self._next = now + STEP_SECONDS
+        self.renew(done, total)
+
+    def renew(self, done: int, total: int) -> None:
+        """The same at once."""
         lease = datetime.now(UTC) + LEASE
         if not self.mine().update(done=done, total=total, due_at=lease):
             raise Stopped

@@ -10,8 +10,8 @@ from django.db.models import Q
 from exchange.exports.filters import Filter
 from exchange.models import Event
 
-# How much later an event may be written than its time says: longer than any request and any transaction.
-MARGIN = timedelta(minutes=10)
+# How much later an event may be written than its time says: longer than any request and any run of a rule.
+MARGIN = timedelta(hours=1)
 
 Time = Callable[[int], datetime]  # of the event at a place, or of the next one after it
 

@@ -111,6 +111,22 @@ def test_a_job_of_a_dead_worker_is_made_anew_and_the_dead_one_cannot_finish_it(
     assert len(issued()) == 1
 
 
+def test_a_worker_that_wakes_after_another_finished_leaves_the_file_alone(
+    sent: intake.Acceptance, auditor: User, background: list[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = ask(auditor)
+    now = datetime.now(UTC)
+    first, second = jobs._claim(made.pk, now), jobs._claim(made.pk, now + jobs.LEASE)
+    assert first
+    assert second
+    assert jobs._make(second)
+    monkeypatch.setattr(jobs._Hold, "renew", lambda *args: None)  # it does not look before it is ready
+    assert jobs._make(first) is False
+    made.refresh_from_db()
+    assert make.digest_of(jobs.path_of(made)) == made.sha256
+    assert len(issued()) == 1
+
+
 def test_a_job_that_kills_every_worker_is_given_up(
     sent: intake.Acceptance, auditor: User, background: list[Any]
 ) -> None:
