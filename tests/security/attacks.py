@@ -486,6 +486,7 @@ ELSEWHERE: list[tuple[str, str, str]] = [
     ("PDF attachments: bombs, nesting, endless forms", "reported as `unreadable` or `too-costly`", "tests/exchange/test_pdf_reports.py::test_a_hostile_file_costs_no_more_than_the_limits_and_hides_no_other"),
     ("PDF attachments: content hidden in the gap of a signature", "reported as covering a part", "tests/exchange/test_pdf_reports.py::test_what_hides_in_the_gap_of_a_signature_is_not_covered"),
     ("PDF attachments: changed after signing", "reported as changed", "tests/exchange/test_pdf_reports.py::test_a_change_after_signing_is_not_a_further_signature"),
+    ("Personal data in events and metrics", "absent", "tests/security/test_personal_data.py::test_neither_numbers_nor_names_of_persons_stand_in_events_or_metrics"),
     ("Secrets and personal numbers in logs", "masked", "tests/security/test_logs.py::test_what_must_not_be_logged_is_masked"),
 ]  # fmt: skip
 
