@@ -32,6 +32,17 @@ def read_package(request: HttpRequest, system: System) -> bytes:
     return raw
 
 
+def wait_for(request: HttpRequest) -> int | None:
+    """Let the whole body arrive (see management.arriving), before it takes a place among large packages.
+
+    Returns its announced length. Raises Refused: hub.busy, request.invalid.
+    """
+    length = announced(request)
+    if arrive := getattr(request.META.get("wsgi.input"), "arrive", None):
+        arrive()
+    return length
+
+
 def read_at_most(request: HttpRequest, limit: int) -> bytes:
     """The body of `request`, whatever its type. Raises Refused: package.too-large, request.invalid."""
     return _read(_stream(request, announced(request)), limit)

@@ -20,7 +20,7 @@ from exchange.api.content import answer_bytes
 from exchange.api.endpoint import Endpoint, Input, conditional, read
 from exchange.api.log import proved
 from exchange.api.schema import CONTENT, IF_NONE_MATCH, OF_PACKAGES, PACKAGE_BODY, answers
-from exchange.body import announced, read_package
+from exchange.body import read_package, wait_for
 from exchange.evidence.statements import TYPE
 from exchange.evidence.tree import Broken
 from exchange.matching import fold_code
@@ -70,7 +70,7 @@ class PackagesView(Endpoint):
     )
     def post(self, request: Request) -> Response:
         """Send an edXML package, as it is. The same bytes from the same sender again are the same package."""
-        with isolation.room(announced(request._request)):
+        with isolation.room(wait_for(request._request)):
             raw = read_package(request._request, self.principal.system)
             accepted = intake.accept(
                 raw, system=self.principal.system, actor=self.principal.actor, now=timezone.now()
@@ -109,7 +109,7 @@ class ValidateView(Endpoint):
     )
     def post(self, request: Request) -> Response:
         """The rules of sending, and nothing is stored."""
-        with isolation.room(announced(request._request)):
+        with isolation.room(wait_for(request._request)):
             raw = read_package(request._request, self.principal.system)
             report = intake.validate(
                 raw, system=self.principal.system, actor=self.principal.actor, now=timezone.now()

@@ -22,7 +22,7 @@ def load(target: str) -> Arriving:
         import_module(target).application,
         places=environment.web_threads,
         limit=2 * environment.max_package_bytes,  # a packet of the national axis is larger than what is in it
-        in_memory=environment.isolate_bytes,
+        small=environment.isolate_bytes,
     )
 
 

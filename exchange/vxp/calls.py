@@ -15,7 +15,7 @@ from django.http.response import HttpResponseBase
 
 from agencies import directory as registered
 from exchange import axis, delivery, intake, isolation, vault
-from exchange.body import announced, read_package
+from exchange.body import read_package, wait_for
 from exchange.envelope.codes import read_status
 from exchange.envelope.fields import parse_moment
 from exchange.envelope.trace import with_trace
@@ -177,7 +177,7 @@ def _answer(caller: Caller, doc_id: UUID, status: str) -> None:
 
 
 def _send(caller: Caller, request: HttpRequest) -> HttpResponseBase:
-    with isolation.room(announced(request)):
+    with isolation.room(wait_for(request)):
         raw = _file(read_package(request, caller.system), caller.parameters.get("hash-file"))
         accepted = intake.accept(
             raw,

@@ -96,6 +96,20 @@ def test_a_body_is_asked_for_only_when_it_will_be_read(slow_hub: LiveHub, hub: W
         assert answer(greedy).status == 413  # no 100 Continue before it
 
 
+def test_a_large_body_of_somebody_unknown_is_not_asked_for(slow_hub: LiveHub) -> None:
+    with opened(slow_hub, head("no-token", 10**6, "Expect: 100-continue")) as unknown:
+        assert answer(unknown).status == 401  # no 100 Continue before it
+
+
+def test_slow_small_bodies_leave_room_for_whoever_sends_none(slow_hub: LiveHub) -> None:
+    with slow_senders(slow_hub, "no-token", THREADS, 1000) as waiting:
+        status, refused = slow_hub.request("POST", "/oauth/token", b"grant_type=client_credentials")
+        assert (status, refused["code"]) == (503, "hub.busy")
+        assert slow_hub.request("GET", "/healthz")[0] == 200
+        waiting[0].sendall(b" " * 999)
+        assert answer(waiting[0]).status == 401
+
+
 @pytest.mark.parametrize("length", ["-1", "1, 2", "0x10", "9" * 30])
 def test_a_length_that_is_none_ends_the_request(slow_hub: LiveHub, length: str) -> None:
     sent = head("none", 0).replace(b"Content-Length: 0", b"Content-Length: " + length.encode())
