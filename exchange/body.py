@@ -33,7 +33,7 @@ def read_package(request: HttpRequest, system: System) -> bytes:
 
 
 def wait_for(request: HttpRequest) -> int | None:
-    """Let the whole body arrive (see management.arriving), before it takes a place among large packages.
+    """Let the whole body arrive (see exchange.arriving), before it takes a place among large packages.
 
     Returns its announced length. Raises Refused: hub.busy, request.invalid.
     """

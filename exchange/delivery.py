@@ -3,11 +3,12 @@
 Each function owns its transactions. How packages are pushed stands in `pushing.py`.
 """
 
+from collections.abc import Collection
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 from django.db import transaction
-from django.db.models import QuerySet
+from django.db.models import Exists, OuterRef, QuerySet
 
 from agencies.models import Agency, System
 from exchange import lifecycle, log, routing, waiting, wake
@@ -23,13 +24,13 @@ _OPEN = (State.QUEUED, State.HANDED_OVER)
 
 def inbox(system: System, *, limit: int, kind: str = "", lease: timedelta, now: datetime) -> list[Delivery]:
     """What waits for the agencies of `system`, most urgent first; `lease` hides it from other pollers."""
-    waiting = Delivery.objects.waiting(now).filter(system=system).in_order()
+    rows = Delivery.objects.waiting(now).filter(system=system).in_order()
     if kind:
-        waiting = waiting.filter(package__kind=kind)
+        rows = rows.filter(package__kind=kind)
     if not lease:
-        return list(waiting.select_related("package", "package__sender")[:limit])
+        return list(rows.select_related("package", "package__sender")[:limit])
     with transaction.atomic():
-        locked = waiting.select_for_update(skip_locked=True, of=("self",))
+        locked = rows.select_for_update(skip_locked=True, of=("self",))
         ids = list(locked.values_list("id", flat=True)[:limit])
         Delivery.objects.filter(id__in=ids).update(due_at=now + lease)
     leased = Delivery.objects.filter(id__in=ids).in_order()
@@ -39,15 +40,18 @@ def inbox(system: System, *, limit: int, kind: str = "", lease: timedelta, now: 
 def wait_for_inbox(
     system: System, *, wait: timedelta, limit: int, kind: str = "", lease: timedelta
 ) -> list[Delivery]:
-    """The inbox as soon as something is in it, or empty after `wait`.
-
-    A web process holds only so many waiters (`HUB_MAX_WAITERS`); one more is answered at once.
-    """
+    """The inbox as soon as something is in it, or empty after `wait`."""
 
     def look() -> list[Delivery]:
         return inbox(system, limit=limit, kind=kind, lease=lease, now=datetime.now(UTC))
 
-    return waiting.until_found(look, wait)
+    return waiting.until_found(look, wait, [waiting.inbox(system.pk, kind)], alone=bool(lease))
+
+
+def systems_with_something(systems: Collection[str]) -> list[UUID]:
+    """Those of `systems` (keys) in whose inbox something is. One look into an index for each."""
+    there = Delivery.objects.waiting(datetime.now(UTC)).filter(system=OuterRef("pk"))
+    return list(System.objects.filter(Exists(there), pk__in=systems).values_list("pk", flat=True))
 
 
 def serve(delivery_id: UUID, *, system: System, now: datetime) -> Delivery:

@@ -91,11 +91,9 @@ class Environment:
     bind: str = _setting("127.0.0.1", "The address the web process listens on")
     port: int = _setting(8000, "The port the web process listens on", int)
     web_processes: int = _setting(1, "Web processes", int)
-    web_threads: int = _setting(
-        16, "Threads of each web process; as many again may wait for bodies that come slowly", int
-    )
+    web_threads: int = _setting(16, "Threads of each web process", int)
     max_waiters: int = _setting(
-        8, "Long polls held at once by one web process; more are answered at once", int
+        4000, "Long polls held at once by one web process; more are answered at once", int
     )
     worker_threads: int = _setting(4, "Deliveries lanes worked on at once by one worker process", int)
     worker_megabytes: int = _setting(

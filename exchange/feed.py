@@ -17,7 +17,7 @@ from django.db import connection, transaction
 from django.db.models import Max
 
 from exchange import waiting
-from exchange.models import Delivery, Event, EventBody, FeedEntry, FeedHead, Package, bulk
+from exchange.models import Delivery, Event, EventBody, FeedEntry, FeedHead, Package, State, bulk
 from exchange.refusals import Refused
 
 BATCH = 500
@@ -57,6 +57,16 @@ def entries(events: Iterable[tuple[Event, Package | Delivery, Package]]) -> bulk
     )
 
 
+def topics(events: Iterable[tuple[Event, Package | Delivery, Package]]) -> set[str]:
+    """What to ring when `events` are committed: the feeds that they stand in, the inboxes that they fill."""
+    found = set[str]()
+    for _, row, package in events:
+        found.update(map(waiting.feed, _concerned(row, package)))
+        if isinstance(row, Delivery) and row.state == State.QUEUED and not row.push:
+            found |= {waiting.inbox(row.system_id), waiting.inbox(row.system_id, package.kind)}
+    return found
+
+
 def publish() -> None:
     """Number what has been committed since, so many batches at most."""
     for _ in range(ROUNDS):
@@ -87,7 +97,14 @@ def read(agencies: Collection[UUID], *, after: int, limit: int) -> list[Item]:
 
 def wait_for(agencies: Collection[UUID], *, after: int, limit: int, wait: timedelta) -> list[Item]:
     """The same, waiting for the first event up to `wait`."""
-    return waiting.until_found(lambda: read(agencies, after=after, limit=limit), wait)
+    topics = [waiting.feed(agency) for agency in agencies]
+    return waiting.until_found(lambda: read(agencies, after=after, limit=limit), wait, topics)
+
+
+def told(agencies: Collection[str], *, after: int) -> list[UUID]:
+    """Those of `agencies` (keys) whom events after position `after` concern."""
+    entries = FeedEntry.objects.filter(agency__in=agencies, position__gt=after)
+    return list(entries.order_by().values_list("agency", flat=True).distinct())
 
 
 def _head() -> int:

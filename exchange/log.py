@@ -16,7 +16,7 @@ from django.conf import settings
 from django.db import transaction
 from django.db.models import QuerySet
 
-from exchange import feed, keys, metrics, siem, statistics
+from exchange import feed, keys, metrics, siem, statistics, waiting
 from exchange.evidence import events, receipts
 from exchange.models import Delivery, Event, EventBody, EventText, Package, Pending, bulk, guards
 from exchange.models.ids import uuid7
@@ -117,10 +117,11 @@ def append(entries: Sequence[Entry], *, at: datetime, actor: Actor) -> list[Even
     made = [_about(entry, at, actor) for entry in entries]
     stored = [_row(event, entry.row) for (event, _), entry in zip(made, entries, strict=True)]
     _number(stored)
-    told = ((event, entry.row, entry.package) for event, entry in zip(stored, entries, strict=True))
+    told = [(event, entry.row, entry.package) for event, entry in zip(stored, entries, strict=True)]
     happened = (Happening.of(entry.row, entry.package, entry.event, at) for entry in entries)
     texts = [text for _, text in made]
     bulk.insert_all(*_beside(stored, texts), feed.entries(told), statistics.deltas(happened))
+    waiting.ring_after_commit(feed.topics(told))
     for row, entry in zip(stored, entries, strict=True):
         entry.row.seq, entry.row.head = row.seq, row.leaf
         if isinstance(entry.row, Delivery):

@@ -135,6 +135,13 @@ def consistency_line(log: Log, old: int, size: int) -> str:
     return path_line(old, prove.consistency(old, size, nodes))
 
 
+def newest_head() -> str:
+    """The last signed checkpoint; empty before the first."""
+    log = Log.objects.current()
+    signed = log.last_checkpoint() if log else None
+    return signed.note if signed else ""
+
+
 def wait_for_places(events: Collection[int], wait: timedelta) -> dict[int, Place]:
     """`places` as soon as all of `events` have one, or what there is after `wait`."""
 
@@ -142,5 +149,5 @@ def wait_for_places(events: Collection[int], wait: timedelta) -> dict[int, Place
         found = places(events)
         return [found] if len(found) == len(set(events)) else []
 
-    ready = waiting.until_found(look, wait)
+    ready = waiting.until_found(look, wait, [waiting.SEALED])
     return ready[0] if ready else places(events)

@@ -19,7 +19,7 @@ from django.conf import settings
 from django.db import IntegrityError, InterfaceError, OperationalError, connection, transaction
 from django.db.models import F, Min
 
-from exchange import keys, log, proofs, signer
+from exchange import keys, log, proofs, signer, waiting
 from exchange.evidence import tiles
 from exchange.evidence.checkpoint import verifier_key
 from exchange.evidence.prove import Nodes
@@ -119,8 +119,8 @@ def _enter(current: Log, only: Event | None = None) -> int:
     claimed = LogEntry.objects.filter(log=current, index__gte=size, index__lt=end)
     leaves = claimed.order_by("index").values_list("event__leaf", flat=True)
     _write_tiles(current, [bytes(leaf) for leaf in leaves])
-    waiting = Pending.objects.filter(event__in=claimed.values("event"))
-    if waiting._raw_delete(waiting.db) != end - size:
+    pending = Pending.objects.filter(event__in=claimed.values("event"))
+    if pending._raw_delete(pending.db) != end - size:
         raise NotLeading("another sealer claimed the same events")
     current.size = end
     return end - size
@@ -154,6 +154,7 @@ def publish(current: Log, now: datetime) -> None:
         return
     note = signer.sign(proofs.head(current), _nodes(current))
     Checkpoint.objects.create(log=current, size=current.size, note=note, signed_at=now)
+    waiting.ring_after_commit([waiting.SEALED])
 
 
 def _nodes(current: Log) -> Nodes:

@@ -15,7 +15,7 @@ from structlog import contextvars
 
 from agencies import memory
 from agencies.directory import Credential, System
-from exchange import door, registry
+from exchange import door, registry, waiting
 from exchange.edge import CERTIFICATE
 from exchange.log import Actor
 from exchange.refusals import Refused
@@ -61,7 +61,8 @@ class TokenAuthentication(BaseAuthentication):
         meta = request.META
         door.check_origin(principal.system, meta.get("REMOTE_ADDR", ""), meta.get(CERTIFICATE, ""))
         registry.saw(principal.system, now=now)
-        return replace(principal, credit=door.count_request(principal.system, now)), token
+        credit = waiting.once("credit", lambda: door.count_request(principal.system, now))
+        return replace(principal, credit=credit), token
 
     def authenticate_header(self, request: Request) -> str:
         """Makes an unauthenticated request a 401."""

@@ -12,7 +12,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from agencies import directory
-from exchange import feed
+from exchange import feed, waiting
 from exchange.api import shapes
 from exchange.api.endpoint import Endpoint, Input, read
 from exchange.api.paging import DEFAULT, MOST
@@ -93,7 +93,7 @@ class EventsView(Endpoint):
         """
         query = read(EventsQuery, request.query_params)
         agencies = list(directory.agencies_of(self.principal.system).values_list("pk", flat=True))
-        after = feed.last() if query["after"] == "latest" else int(query["after"])
+        after = waiting.once("latest", feed.last) if query["after"] == "latest" else int(query["after"])
         found = feed.wait_for(
             agencies, after=after, limit=query["limit"], wait=timedelta(seconds=query["wait"])
         )

@@ -1,12 +1,13 @@
 """Callers of the API: a system of the small city with a token that it fetched itself."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import pytest
 from django.test import Client
 
+from exchange import waiting
 from tests.world import World
 
 Call = Callable[..., "Caller"]
@@ -79,3 +80,11 @@ def code_of(response: Any) -> str:
     assert body["detail"]
     assert body["errors"]
     return str(body["code"])
+
+
+@pytest.fixture
+def ticket() -> Iterator[waiting.Ticket]:
+    """A request that can be put aside; use it with `waiting.asking`."""
+    made = waiting.Ticket(lambda: None)
+    yield made
+    waiting.desk.leave(made)

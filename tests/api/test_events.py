@@ -1,15 +1,14 @@
 """GET /events."""
 
+from dataclasses import replace
 from datetime import timedelta
-from threading import Thread
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
-from django.db import connection
-from django.test import Client
 
-from tests.api.conftest import Call, Caller, code_of, fetch_token
+from exchange import waiting
+from tests.api.conftest import Call, Caller, code_of
 from tests.world import NOW, World, answer_to
 
 
@@ -92,26 +91,26 @@ def test_the_directory_scope_alone_does_not_open_the_feed(hub: World, caller: Ca
     assert code_of(caller("H29", scope="directory").get("/events")) == "auth.scope"
 
 
-def test_waiting_ends_with_the_first_event(
-    live_hub: World, client: Client, monkeypatch: pytest.MonkeyPatch
+def test_a_poll_from_latest_on_misses_nothing_when_it_is_asked_again(
+    hub: World, sender: Caller, ticket: waiting.Ticket
 ) -> None:
-    token = fetch_token(client, live_hub.clients["office"]).json()["access_token"]
-    caller = Caller(client, token)
-    began: list[float] = []
+    with waiting.asking(ticket):
+        assert sender.get("/events", after="latest", wait=30).json()["items"] == []
+    assert ticket.parked
+    hub.send("H29", "H29.5")
+    with waiting.asking(ticket):
+        answer = sender.get("/events", after="latest", wait=30)
+    assert not ticket.parked
+    assert [item["event"] for item in answer.json()["items"]] == [
+        "SubmissionAcceptance",
+        "ContentConsignment",
+    ]
 
-    def send() -> None:
-        live_hub.send("H29", "H29.5")
-        connection.close()
 
-    def sleep(seconds: float) -> None:
-        """The first time that the poll would sleep, the event happens instead."""
-        assert not began, "the event was there, and the poll went on waiting"
-        began.append(seconds)
-        thread = Thread(target=send)
-        thread.start()
-        thread.join()
-
-    monkeypatch.setattr("exchange.waiting.time.sleep", sleep)
-    items = caller.get("/events", wait=30).json()["items"]
-    assert [item["event"] for item in items] == ["SubmissionAcceptance", "ContentConsignment"]
-    assert len(began) == 1
+def test_a_request_asked_again_is_counted_once(sender: Caller, ticket: waiting.Ticket, settings: Any) -> None:
+    settings.ENVIRONMENT = replace(settings.ENVIRONMENT, requests_per_minute=100)
+    left = []
+    for _ in range(2):
+        with waiting.asking(ticket):
+            left.append(sender.get("/events", after="latest", wait=30)["RateLimit-Remaining"])
+    assert left[0] == left[1]

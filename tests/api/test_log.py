@@ -103,13 +103,21 @@ def test_a_receipt_gets_its_proof_as_soon_as_it_is_sealed(hub: World, sender: Ca
         Proof.parse(item["proof"]).verify(leaf_hash(item["event"].encode()), [log_key()])
 
 
-def test_waiting_for_the_proof_ends_when_the_sealer_comes(
-    hub: World, sender: Caller, monkeypatch: pytest.MonkeyPatch
+def test_a_new_head_of_the_log_wakes_who_waits_for_a_proof(
+    hub: World, sender: Caller, ticket: waiting.Ticket, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     made = sender.send(hub.document("H29", "H29.5")).json()
-    monkeypatch.setattr(waiting, "close_old_connections", lambda: None)  # it would end the test's transaction
-    monkeypatch.setattr("exchange.waiting.time.sleep", lambda seconds: sealing.seal(NOW))
-    items = sender.get(f"/packages/{made['id']}/receipts", wait=30).json()["items"]
+    rung: list[str] = []
+    monkeypatch.setattr(waiting, "ring_after_commit", rung.extend)
+    with waiting.asking(ticket):
+        items = sender.get(f"/packages/{made['id']}/receipts", wait=30).json()["items"]
+    assert ticket.parked
+    assert not any("proof" in item for item in items), "what is answered if nothing comes"
+    sealing.seal(NOW)
+    assert ticket.topics <= set(rung)
+    with waiting.asking(ticket):
+        items = sender.get(f"/packages/{made['id']}/receipts", wait=30).json()["items"]
+    assert not ticket.parked
     assert all("proof" in item for item in items)
 
 

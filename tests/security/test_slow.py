@@ -12,6 +12,7 @@ from tests.live import LiveHub, running
 from tests.world import Keys, World
 
 THREADS = 4
+PLACES = 16 * THREADS
 
 
 @pytest.fixture(scope="module")
@@ -102,7 +103,7 @@ def test_a_large_body_of_somebody_unknown_is_not_asked_for(slow_hub: LiveHub) ->
 
 
 def test_slow_small_bodies_leave_room_for_whoever_sends_none(slow_hub: LiveHub) -> None:
-    with slow_senders(slow_hub, "no-token", THREADS, 1000) as waiting:
+    with slow_senders(slow_hub, "no-token", PLACES, 1000) as waiting:
         status, refused = slow_hub.request("POST", "/oauth/token", b"grant_type=client_credentials")
         assert (status, refused["code"]) == (503, "hub.busy")
         assert slow_hub.request("GET", "/healthz")[0] == 200
