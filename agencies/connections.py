@@ -40,6 +40,7 @@ class SystemFacts(TypedDict, total=False):
     vxp_id: str | None
     vxp_secret: bytes
     webhook_secrets: bytes
+    push_identity: bytes
     ca_pem: str
     signature_policy: str
     duplicate_policy: str

@@ -74,6 +74,10 @@ TEXTS: dict[str, tuple[str, str]] = {
         "Mạng được phép không hợp lệ: {why}. Hãy viết dạng CIDR, ví dụ 203.0.113.0/24.",
         "A network is not valid: {why}. Write CIDR, for example 203.0.113.0/24.",
     ),
+    "system.identity-invalid": (
+        "Khóa và chứng thư không dùng được: {why}. Cần khóa không mật khẩu và chứng thư của nó, dạng PEM.",
+        "Key and certificate cannot be used: {why}. Give a key without password, its certificate, PEM.",
+    ),
     "system.client-certificate-invalid": (
         "Dấu vân tay chứng thư TLS phải là SHA-256: 64 chữ số thập lục phân viết thường.",
         "The fingerprint of the TLS certificate must be SHA-256: 64 lower-case hexadecimal digits.",

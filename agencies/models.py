@@ -195,6 +195,7 @@ class System(models.Model):
     # Ciphertexts: the hub encrypts and decrypts them under a key outside the database.
     vxp_secret = BytesField(_("mật khẩu trục (đã mã hóa)"), blank=True, default=b"")
     webhook_secrets = BytesField(_("khóa webhook (đã mã hóa)"), blank=True, default=b"")
+    push_identity = BytesField(_("khóa và chứng thư khi đẩy (đã mã hóa)"), blank=True, default=b"")
     ca_pem = models.TextField(_("chứng thư CA riêng (PEM)"), blank=True, default="")
     signature_policy = models.CharField(
         _("yêu cầu ký số"),

@@ -167,6 +167,7 @@ def _notice(row: Delivery) -> transport.Notice:
         secrets=bytes(row.system.webhook_secrets),
         body=json.dumps(told).encode(),
         ca_pem=row.system.ca_pem,
+        identity=bytes(row.system.push_identity),
     )
 
 

@@ -130,6 +130,9 @@ class Environment:
         (), "Private networks (CIDR) that push may reach, plain http allowed there", _words
     )
     push_seconds: int = _setting(30, "Longest time one push may take, in seconds", int)
+    push_read_seconds: int = _setting(
+        20, "Longest silence of a receiver once it has the whole push, in seconds", int
+    )
     lease_seconds: int = _setting(60, "How long a claim hides a delivery from other workers, in seconds", int)
     expiry_days: int = _setting(30, "Days after which a delivery not handed over expires", int)
     expiry_days_urgent: int = _setting(14, "The same for khẩn (priority 1)", int)

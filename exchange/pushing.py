@@ -135,6 +135,7 @@ def _shipment(system: System, row: Delivery) -> transport.Shipment:
         url=system.callback_url,
         secrets=bytes(system.vxp_secret if above else system.webhook_secrets),
         ca_pem=system.ca_pem,
+        identity=bytes(system.push_identity),
         relay=_relay(system, row.package) if above else None,
     )
 

@@ -343,6 +343,7 @@ def test_connection(system: System, *, by: Change) -> bool:
         secrets=bytes(system.webhook_secrets),
         body=b'{"type": "test"}',
         ca_pem=system.ca_pem,
+        identity=bytes(system.push_identity),
     )
     taken = bool(transport.notify([notice]))
     by.note(system.id, "system.reached" if taken else "system.not-reached")
@@ -396,6 +397,19 @@ def rotate_webhook_secret(system: System, *, by: Change) -> str:
     enrolment.update_system(system, webhook_secrets=_beside(secret, system.webhook_secrets))
     by.note(system.id, "webhook-secret.rotated")
     return secret
+
+
+@_alone
+def show_when_pushing(system: System, identity: bytes, *, by: Change) -> None:
+    """Show a TLS certificate to `system` when the hub calls it: `identity` is its private key without a
+    password, itself and those above it, as PEM; empty: none. Kept encrypted. Raises EnrolmentError.
+    """
+    try:
+        transport.check_identity(identity)
+    except ValueError as error:
+        raise EnrolmentError("system.identity-invalid", why=error) from error
+    enrolment.update_system(system, push_identity=_encrypted(identity.decode()))
+    by.note(system.id, "push-identity.changed" if identity else "push-identity.removed")
 
 
 @_alone

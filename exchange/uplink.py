@@ -151,6 +151,7 @@ def _ask(system: System, name: str, parameters: dict[str, str], limit: int) -> a
         systemid=system.vxp_id or "",
         secret=bytes(system.vxp_secret),
         ca_pem=system.ca_pem,
+        identity=bytes(system.push_identity),
     )
     answer = transport.ask(hub, name, parameters, limit=limit)
     if not answer.good:

@@ -15,7 +15,7 @@ from exchange.transport.calls import (
     notify,
     submit,
 )
-from exchange.transport.connection import AddressRefused, check_address
+from exchange.transport.connection import AddressRefused, check_address, check_identity
 from exchange.transport.push import MISSING, Ended, Pusher, Relay, Result, Shipment
 
 __all__ = [
@@ -33,6 +33,7 @@ __all__ = [
     "Upstream",
     "ask",
     "check_address",
+    "check_identity",
     "fetch",
     "notify",
     "submit",

@@ -39,6 +39,7 @@ class Notice:
     secrets: bytes
     body: bytes
     ca_pem: str = ""
+    identity: bytes = b""
 
 
 def notify(notices: Sequence[Notice]) -> set[str]:
@@ -67,7 +68,7 @@ async def _tell(opened: aiohttp.ClientSession, notice: Notice) -> bool:
             data=notice.body,
             headers={"Content-Type": "application/json", **signed},
             allow_redirects=False,
-            ssl=trust(notice.ca_pem),
+            ssl=trust(notice.ca_pem, notice.identity),
         ) as response:
             return 200 <= response.status < 300
     except (aiohttp.ClientError, OSError, ValueError, keys.Unreadable) as error:
@@ -154,6 +155,7 @@ class Upstream:
     systemid: str
     secret: bytes
     ca_pem: str = ""
+    identity: bytes = b""
 
 
 class Unanswered(Exception):
@@ -184,7 +186,7 @@ async def _ask(hub: Upstream, name: str, parameters: dict[str, str], limit: int)
             data=b"{}",
             headers=headers,
             allow_redirects=False,
-            ssl=trust(hub.ca_pem),
+            ssl=trust(hub.ca_pem, hub.identity),
             timeout=aiohttp.ClientTimeout(total=ASK_SECONDS, sock_connect=CONNECT_SECONDS),
         ) as response,
     ):

@@ -7,6 +7,7 @@ network that the operator listed (`HUB_PUSH_NETWORKS`; plain http only there).
 import errno
 import hmac
 import ipaddress
+import os
 import socket
 import ssl
 from base64 import b64decode, b64encode
@@ -55,7 +56,11 @@ async def session(*, plain: bool) -> AsyncIterator[aiohttp.ClientSession]:
 
     # No limit here: waiting for a slot must not count as waiting for the receiver.
     connector = aiohttp.TCPConnector(limit=0, socket_factory=guarded_socket, ttl_dns_cache=30)
-    timeout = aiohttp.ClientTimeout(total=settings.ENVIRONMENT.push_seconds, sock_connect=CONNECT_SECONDS)
+    timeout = aiohttp.ClientTimeout(
+        total=settings.ENVIRONMENT.push_seconds,
+        sock_connect=CONNECT_SECONDS,
+        sock_read=settings.ENVIRONMENT.push_read_seconds,
+    )
     async with aiohttp.ClientSession(
         connector=connector, timeout=timeout, trust_env=False, cookie_jar=aiohttp.DummyCookieJar()
     ) as opened:
@@ -116,9 +121,42 @@ def _secret(text: str) -> bytes:
 
 
 @lru_cache(maxsize=256)
-def trust(ca_pem: str) -> ssl.SSLContext | bool:
-    """Whom to trust: one context for each authority, since making one is slow."""
-    return ssl.create_default_context(cadata=ca_pem) if ca_pem else True
+def trust(ca_pem: str, identity: bytes = b"") -> ssl.SSLContext | bool:
+    """Whom to trust, and which certificate to show (key and chain as PEM, encrypted); made once for each.
+
+    Raises keys.Unreadable.
+    """
+    if not ca_pem and not identity:
+        return True
+    context = ssl.create_default_context(cadata=ca_pem or None)
+    if identity:
+        _show(context, keys.decrypt(identity))
+    return context
+
+
+def check_identity(pem: bytes) -> None:
+    """Raise ValueError unless `pem`, when it is not empty, is a private key without a password and its
+    certificate."""
+    if pem:
+        _show(ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT), pem)
+
+
+def _show(context: ssl.SSLContext, pem: bytes) -> None:
+    """Python takes key and certificate from a file only; this one is memory, which no disk keeps."""
+    handle = os.memfd_create("identity")
+    try:
+        with os.fdopen(os.dup(handle), "wb") as file:
+            file.write(pem)
+        path = f"/proc/self/fd/{handle}"
+        context.load_cert_chain(path, password=_no_password)
+    except ssl.SSLError as error:
+        raise ValueError(error.reason or "unreadable") from error
+    finally:
+        os.close(handle)
+
+
+def _no_password() -> str:
+    raise ValueError("the key has a password")
 
 
 async def open_sessions(stack: AsyncExitStack) -> dict[str, aiohttp.ClientSession]:

@@ -36,8 +36,9 @@ _logger = structlog.get_logger(__name__)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Shipment:
-    """One delivery to push: to which system and where, which bytes, signed with which secrets (as
-    stored, encrypted), trusting which authority; `number` counts the attempts at it."""
+    """One delivery to push: to which system and where, which bytes, signed with which secrets (as stored,
+    encrypted), trusting which authority, showing which certificate (encrypted too); `number` counts the
+    attempts at it."""
 
     delivery: UUID
     number: int
@@ -47,6 +48,7 @@ class Shipment:
     url: str
     secrets: bytes
     ca_pem: str = ""
+    identity: bytes = b""
     relay: "Relay | None" = None
 
 
@@ -178,7 +180,7 @@ async def _attempt(session: aiohttp.ClientSession, shipment: Shipment) -> Result
                 data=_blocks(body, tail) if int(headers["Content-Length"]) > BLOCK else body.read() + tail,
                 headers=headers,
                 allow_redirects=False,
-                ssl=trust(shipment.ca_pem),
+                ssl=trust(shipment.ca_pem, shipment.identity),
             ) as response:
                 status = response.status
                 retry_after = _retry_after(response.headers.get("Retry-After"), started_at)
@@ -189,10 +191,15 @@ async def _attempt(session: aiohttp.ClientSession, shipment: Shipment) -> Result
             outcome, detail = _judge(status, answer, shipment.sha256)
     except vault.Missing:
         outcome, detail = Outcome.UNREACHABLE, MISSING
+    except aiohttp.SocketTimeoutError:
+        outcome, detail = Outcome.UNREACHABLE, f"silent for {settings.ENVIRONMENT.push_read_seconds} s"
     except TimeoutError:
         outcome, detail = Outcome.UNREACHABLE, f"no answer within {settings.ENVIRONMENT.push_seconds} s"
     except keys.Unreadable:
-        outcome, detail = Outcome.UNREACHABLE, "the webhook secrets cannot be decrypted with this hub's key"
+        outcome, detail = (
+            Outcome.UNREACHABLE,
+            "the secrets of the system cannot be decrypted with this hub's key",
+        )
     except (aiohttp.ClientError, OSError, ValueError) as error:
         outcome, detail = Outcome.UNREACHABLE, f"{type(error).__name__}: {error}"
     except Exception as error:
