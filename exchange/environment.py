@@ -108,7 +108,7 @@ class Environment:
         _networks,
     )
     requests_per_minute: int = _setting(
-        6000, "Requests one system may make in a minute, unless it has a limit of its own; 0: no limit", int
+        30_000, "Requests one system may make in a minute, unless it has a limit of its own; 0: no limit", int
     )
     max_package_bytes: int = _setting(100_000_000, "Largest package taken, in bytes", int)
     isolate_bytes: int = _setting(

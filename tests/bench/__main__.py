@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 ENGINES = ("production", "embedded")
-SECONDS = 480  # for one set-up
+SECONDS = 540  # for one set-up
 OUT = Path("var/bench")
 LIBRARIES = ("django", "psycopg", "celery", "granian", "aiohttp", "lxml", "cryptography")
 

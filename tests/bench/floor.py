@@ -14,18 +14,27 @@ from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 TABLES = (
     "exchange_event", "exchange_eventbody", "exchange_pending", "exchange_feedentry",
     "exchange_statisticsdelta", "exchange_package", "exchange_delivery",
+    "exchange_attachedfile",
 )  # fmt: skip
+_UUID, _DIGEST = "#uuid ", "#sha256"
 DS = "{http://www.w3.org/2000/09/xmldsig#}"
 
 
 def prepare(package: str) -> dict[str, list[tuple[Any, ...]]]:
-    """Make empty tables like the hub's, without indexes, keys and guards; returns the rows of `package`."""
+    """Make empty tables like the hub's, with their indexes (on PostgreSQL) but no foreign keys and guards;
+    returns the rows of `package`."""
     from django.db import connection
 
+    like = "CREATE TABLE {floor} AS SELECT * FROM {table} WHERE 1 = 0"
+    if connection.vendor == "postgresql":
+        like = "CREATE TABLE {floor} (LIKE {table} INCLUDING ALL)"
+    else:
+        package = package.replace("-", "")
     of_events = f"IN (SELECT id FROM exchange_event WHERE package = '{package}')"
     which = {
         "exchange_event": f"package = '{package}'",
@@ -35,14 +44,23 @@ def prepare(package: str) -> dict[str, list[tuple[Any, ...]]]:
         "exchange_statisticsdelta": "TRUE",
         "exchange_package": f"id = '{package}'",
         "exchange_delivery": f"package_id = '{package}'",
+        "exchange_attachedfile": f"package_id = '{package}'",
     }
-    rows = {}
+    rows: dict[str, list[tuple[Any, ...]]] = {}
     with connection.cursor() as cursor:
+        cursor.execute(f"SELECT id FROM exchange_delivery WHERE package_id = '{package}'")
+        deliveries = {str(one) for (one,) in cursor.fetchall()}
         for table in TABLES:
-            floor = table.replace("exchange", "floor")
-            cursor.execute(f"CREATE TABLE {floor} AS SELECT * FROM {table} WHERE 1 = 0")
+            cursor.execute(like.format(floor=table.replace("exchange", "floor"), table=table))
             cursor.execute(f"SELECT * FROM {table} WHERE {which[table]}")
-            rows[table] = cursor.fetchall()
+            columns = [column[0] for column in cursor.description]
+            rows[table] = [
+                tuple(
+                    _marked(table, name, value, package, deliveries)
+                    for name, value in zip(columns, row, strict=True)
+                )
+                for row in cursor.fetchall()
+            ]
     return rows
 
 
@@ -83,17 +101,40 @@ def keep(directory: Path, raw: bytes) -> str:
     return sha256
 
 
-def insert(rows: dict[str, list[tuple[Any, ...]]]) -> None:
-    """The rows of one acceptance, a statement for each table, in one transaction."""
+def insert(rows: dict[str, list[tuple[Any, ...]]], digests: list[str]) -> None:
+    """The rows of one acceptance for each of `digests`, with ids of their own: a statement for each table, in
+    one transaction."""
     from django.db import connection, transaction
 
+    copies = [_fresh(rows, sha256) for sha256 in digests]
     with transaction.atomic(), connection.cursor() as cursor:
         for table, some in rows.items():
             one = f"({', '.join(['%s'] * len(some[0]))})"
-            cursor.execute(
-                f"INSERT INTO {table.replace('exchange', 'floor')} VALUES {', '.join([one] * len(some))}",
-                [value for row in some for value in row],
-            )
+            every = ", ".join([one] * len(some) * len(copies))
+            values = [fresh[v] if _is_mark(v) else v for fresh in copies for row in some for v in row]
+            cursor.execute(f"INSERT INTO {table.replace('exchange', 'floor')} VALUES {every}", values)
+
+
+def _fresh(rows: dict[str, list[tuple[Any, ...]]], sha256: str) -> dict[str, Any]:
+    """What the marks in `rows` stand for in one more acceptance."""
+    marks = {value for some in rows.values() for row in some for value in row if _is_mark(value)}
+    fresh = {mark: uuid4().hex if mark.startswith(_UUID) else secrets.randbits(62) for mark in marks}
+    return fresh | {_DIGEST: sha256}
+
+
+def _marked(table: str, column: str, value: Any, package: str, deliveries: set[str]) -> Any:
+    """A value that the next acceptance has anew, as a word that no other value is."""
+    if (table, column) == ("exchange_package", "sha256"):
+        return _DIGEST
+    if str(value) in {package, *deliveries}:
+        return f"{_UUID}{value}"
+    if isinstance(value, int) and column in ("id", "event_id"):
+        return f"#{'exchange_event' if column == 'event_id' else table} {value}"
+    return value
+
+
+def _is_mark(value: Any) -> bool:
+    return isinstance(value, str) and value.startswith("#")
 
 
 def _view() -> Callable[..., Any]:
@@ -115,7 +156,7 @@ def _view() -> Callable[..., Any]:
         raw = request.body
         verify(raw)
         sha256 = keep(directory, raw)
-        insert(rows)
+        insert(rows, [sha256])
         return JsonResponse({"sha256": sha256}, status=201)
 
     return view

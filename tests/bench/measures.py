@@ -11,6 +11,7 @@ Measure = Callable[[Stage], Sequence[Row]]
 # In this order: memory before any load, and the last one stops the hub.
 ON_ONE_STAGE: tuple[Measure, ...] = (
     resources.memory,
+    resources.demo,
     accept.packages,
     deliver.pushes,
     deliver.pulls,
