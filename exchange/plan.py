@@ -248,9 +248,7 @@ def _address(plan: Plan, incoming: Incoming, codes: Sequence[str], more: Iterabl
     """One delivery for every agency in `codes` and `more`, which may name an agency once more."""
     found = routing.recipients([*codes, *more], incoming.memory, incoming.cause.now)
     now, package = incoming.cause.now, incoming.package
-    plan.deliveries += [
-        routing.new_delivery(package, route, fan_out=len(found.routes), now=now) for route in found.routes
-    ]
+    plan.deliveries += routing.new_deliveries(package, found.routes, now)
     plan.warnings += [_repeated(code) for code in found.repeated if code in codes]
 
 
@@ -260,7 +258,7 @@ def _send(plan: Plan, incoming: Incoming, agency: Agency) -> Delivery | None:
     if route is None:
         plan.warnings.append(_unreachable(agency))
         return None
-    made = routing.new_delivery(incoming.package, route, fan_out=1, now=incoming.cause.now)
+    [made] = routing.new_deliveries(incoming.package, [route], incoming.cause.now)
     plan.deliveries.append(made)
     return made
 

@@ -73,22 +73,26 @@ def to_agency(agency: Agency, memory: Memory) -> Route | None:
     return Route(agency, agency.code, system) if system else None
 
 
-def new_delivery(package: Package, route: Route, *, fan_out: int, now: datetime) -> Delivery:
-    """A queued delivery of `package` along `route` (not saved); `fan_out` is the number of recipients."""
+def new_deliveries(package: Package, routes: Sequence[Route], now: datetime) -> list[Delivery]:
+    """Queued deliveries of `package` along `routes`, which are all that it has (not saved)."""
     rank = Rank.STATUS if package.kind == "status" else _RANKS.get(package.priority, Rank.ORDINARY)
-    lane = Lane.BULK if rank == Rank.ORDINARY and fan_out > FAN_OUT else _LANES[rank]
-    return Delivery(
-        package=package,
-        recipient=route.agency,
-        recipient_code=route.code,
-        system=route.system,
-        push=route.system.delivery == System.Delivery.PUSH,
-        rank=rank,
-        lane=lane,
-        queued_at=now,
-        due_at=now,
-        **_clocks(rank, now),
-    )
+    lane = Lane.BULK if rank == Rank.ORDINARY and len(routes) > FAN_OUT else _LANES[rank]
+    clocks = _clocks(rank, now)
+    return [
+        Delivery(
+            package=package,
+            recipient=route.agency,
+            recipient_code=route.code,
+            system=route.system,
+            push=route.system.delivery == System.Delivery.PUSH,
+            rank=rank,
+            lane=lane,
+            queued_at=now,
+            due_at=now,
+            **clocks,
+        )
+        for route in routes
+    ]
 
 
 def _clocks(rank: Rank, now: datetime) -> dict[str, datetime]:

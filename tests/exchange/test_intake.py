@@ -285,3 +285,18 @@ def test_more_recipients_ask_the_database_no_more_often(hub: World) -> None:
         return len(queries)
 
     assert statements("H29.5") == statements("H29.5", "H29.17", "H29.121", "H29.10")
+
+
+def test_many_recipients_are_stored_as_few_are(hub: World) -> None:
+    """More rows than are written one parameter at a time: each column as it was made, each event whole."""
+    by = registry.Change(ACTOR, NOW)
+    many = [registry.register_agency(f"M.{number}", f"Cơ quan {number}", by=by) for number in range(12)]
+    registry.register_system("many", by=by, agencies=many)
+    taken = hub.send("H29", *(agency.code for agency in many))
+    stored = Delivery.objects.filter(package=taken.package).order_by("id")
+    columns = [field.attname for field in Delivery._meta.concrete_fields if field.attname != "head"]
+    assert [[getattr(row, name) for name in columns] for row in stored] == [
+        [getattr(row, name) for name in columns] for row in taken.deliveries
+    ]
+    receipts = log.receipts_of(taken.package, [taken.package.id, *(row.id for row in stored)])
+    assert len(receipts) == 13

@@ -23,7 +23,7 @@ def queue(hub: World, number: int) -> None:
     values = {field.attname: getattr(made, field.attname) for field in Package._meta.concrete_fields}
     route = routing.Route(hub.agencies["H29.5"], "H29.5", hub.system_of("H29.5"))
     packages = [Package(**values | {"id": uuid4(), "sha256": f"{index:064x}"}) for index in range(1, number)]
-    rows = [routing.new_delivery(one, route, fan_out=1, now=made.accepted_at) for one in packages]
+    rows = [row for one in packages for row in routing.new_deliveries(one, [route], made.accepted_at)]
     guards.remove(connection)
     Package.objects.bulk_create(packages, batch_size=500)
     Delivery.objects.bulk_create(rows, batch_size=500)
