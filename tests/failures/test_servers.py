@@ -13,7 +13,9 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
+from kombu import Connection, Queue
 
+from exchange.celery import WATCHED, queue
 from tests import live, receiver, services
 from tests.failures.trial import Trial, documents
 from tests.world import Keys, World
@@ -83,6 +85,20 @@ def test_a_broker_that_is_away_for_a_while_loses_nothing(tmp_path: Path, keys: K
             proxy.cut()
             time.sleep(5)
             proxy.mend()
+
+        Trial(hub, city, endpoint).run(documents(city, 60), disturb)
+
+
+def test_a_broker_that_comes_back_empty_loses_nothing(tmp_path: Path, keys: Keys) -> None:
+    url, city = services.broker_url(), World(keys)
+    with receiver.running() as endpoint, live.running(tmp_path, keys, endpoint.url) as hub:
+
+        def disturb() -> None:
+            for _ in range(5):
+                time.sleep(0.7)
+                with Connection(url) as connection:  # with a queue goes every message in it
+                    for name in WATCHED:
+                        Queue(queue(name), channel=connection.default_channel).delete()
 
         Trial(hub, city, endpoint).run(documents(city, 60), disturb)
 
