@@ -4,9 +4,10 @@ from typing import Any
 
 from django.contrib import admin
 from django.core.exceptions import PermissionDenied
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path
+from django.utils.formats import number_format
 from django.utils.translation import gettext_lazy as _
 
 from exchange.admin import actions, delivery_list
@@ -14,11 +15,12 @@ from exchange.admin.base import RecordAdmin
 from exchange.admin.events import timeline
 from exchange.admin.looks import (
     ANSWER_TONES,
+    LONGEST_TABLE,
     OUTCOME_TONES,
     STATE_TONES,
-    Column,
     Table,
     badge,
+    first,
     link,
     may_view,
     request_badge,
@@ -65,13 +67,20 @@ class DeliveryAdmin(RecordAdmin):
         return str(_("Lượt gửi tới %(name)s") % {"name": obj.recipient.name})
 
     def tables(self, request: HttpRequest, obj: Delivery) -> list[Table]:
-        """The document for its readers, every attempt, and for readers of the log what happened."""
-        tables = [_attempts(request, obj)]
+        """The document for its readers, and for readers of the log what happened."""
+        tables = []
         if may_view(request, Package):
-            tables.insert(0, _document(request, obj))
+            tables.append(_document(request, obj))
         if may_view(request, Event):
             tables.append(timeline(request, Event.objects.filter(stream=obj.stream)))
         return tables
+
+    def render_change_form(
+        self, request: HttpRequest, context: dict[str, Any], *args: Any, **kwargs: Any
+    ) -> HttpResponse:
+        """The page, with its attempts side by side."""
+        context["attempts"] = _attempts(request, kwargs["obj"])
+        return super().render_change_form(request, context, *args, **kwargs)
 
     @shows(_("nơi nhận"))
     def recipient_name(self, delivery: Delivery) -> str:
@@ -123,24 +132,42 @@ def _document(request: HttpRequest, delivery: Delivery) -> Table:
     )
 
 
-def _attempts(request: HttpRequest, delivery: Delivery) -> Table:
-    address, words = _connection() if sees_connection(request, delivery) else ((), ())
-    return table_of(
-        request,
-        _("Các lần gửi"),
-        Attempt.objects.filter(delivery=delivery).order_by("-number"),
-        (
-            (_("lần thứ"), lambda row: row.number),
-            *address,
-            (_("bắt đầu"), lambda row: row.started_at),
-            (_("kết thúc"), lambda row: shown(row.finished_at)),
-            (_("kết quả"), lambda row: badge(row.outcome, row.get_outcome_display(), OUTCOME_TONES)),
-            (_("mã HTTP"), lambda row: row.http_status),
-            *words,
-        ),
-    )
+def _attempts(request: HttpRequest, delivery: Delivery) -> dict[str, Any]:
+    """Every attempt, the newest first, and the one that the address asks for, else the newest.
+
+    Where it went and what was answered only for who may see the connection.
+    """
+    rows = first(request, Attempt.objects.filter(delivery=delivery).order_by("-number"))[:LONGEST_TABLE]
+    asked = request.GET.get("attempt", "")
+    chosen = next((row for row in rows if str(row.number) == asked), rows[0] if rows else None)
+    connection = sees_connection(request, delivery)
+    return {
+        "chosen": chosen,
+        "rows": [
+            {"row": row, "outcome": badge(row.outcome, row.get_outcome_display(), OUTCOME_TONES)}
+            for row in rows
+        ],
+        "request": _request(delivery, chosen, connection=connection) if chosen else [],
+        "answer": _answer(chosen, connection=connection) if chosen else [],
+    }
 
 
-def _connection() -> tuple[tuple[Column[Attempt], ...], tuple[Column[Attempt], ...]]:
-    """The columns with the address of the recipient's system, and with what it answered."""
-    return ((_("gửi tới"), lambda row: row.url),), ((_("nơi nhận trả lời"), lambda row: row.detail),)
+def _request(delivery: Delivery, attempt: Attempt, *, connection: bool) -> list[tuple[Any, str]]:
+    facts = [
+        (_("gửi tới"), f"POST {attempt.url}" if connection else ""),
+        (_("bắt đầu"), shown(attempt.started_at)),
+        ("webhook-id", str(delivery.pk)),
+        ("SHA-256", delivery.package.sha256),
+    ]
+    return [(words, value) for words, value in facts if value]
+
+
+def _answer(attempt: Attempt, *, connection: bool) -> list[tuple[Any, str]]:
+    took = (attempt.finished_at - attempt.started_at).total_seconds()
+    facts = [
+        (_("kết quả"), badge(attempt.outcome, attempt.get_outcome_display(), OUTCOME_TONES)),
+        (_("mã HTTP"), str(attempt.http_status or "")),
+        (_("sau"), _("%(seconds)s giây") % {"seconds": number_format(took, 1)}),
+        (_("nơi nhận trả lời"), attempt.detail if connection else ""),
+    ]
+    return [(words, value) for words, value in facts if value]

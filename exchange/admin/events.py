@@ -17,7 +17,7 @@ from exchange.admin.base import RecordAdmin, RecordList
 from exchange.admin.looks import NOTHING, Table, badge, first, link, shown, shows, table
 from exchange.admin.scope import READ_ALL, visible
 from exchange.evidence.catalogue import CATALOGUE
-from exchange.models import Event, Package
+from exchange.models import Event, Outcome, Package
 from exchange.refusals import CATALOGUE as REFUSALS
 
 LATEST = 100  # packages whose events the list shows to a clerk
@@ -59,7 +59,12 @@ def reason_of(event: Event) -> str:
 
 
 def reason_words(code: str) -> str:
-    """The title of a refusal by its code; the code itself for one that the catalogue does not have."""
+    """The title of a refusal by its code, what came of a push, or the code itself for any other."""
+    family, _dot, outcome = code.partition(".")
+    if family == "transport" and outcome in Outcome.values:
+        return str(Outcome(outcome).label)
+    if code == "deadline.handover":
+        return str(_("Quá thời hạn giao"))
     reason = REFUSALS.get(code)
     if reason is None:
         return code
@@ -200,7 +205,7 @@ class EventAdmin(RecordAdmin):
     @shows(_("giá trị băm"))
     def leaf_hex(self, event: Event) -> str:
         """The leaf hash."""
-        return bytes(event.leaf).hex()
+        return format_html('<span class="hub-hash">{}</span>', bytes(event.leaf).hex())
 
     @shows(_("JSON"))
     def pretty(self, event: Event) -> str:
@@ -209,4 +214,4 @@ class EventAdmin(RecordAdmin):
         if not facts:
             return str(_("Nội dung đã được xóa theo quy định; giá trị băm vẫn còn."))
         text = json.dumps(facts, ensure_ascii=False, indent=2, sort_keys=True)
-        return format_html('<pre class="whitespace-pre-wrap break-words">{}</pre>', text)
+        return format_html('<pre class="hub-pre">{}</pre>', text)

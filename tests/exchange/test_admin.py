@@ -353,6 +353,28 @@ def test_the_delivery_page_shows_what_was_sent_and_answered(pages: Pages) -> Non
         assert words in text
 
 
+def test_attempts_stand_beside_the_one_that_is_chosen_by_its_link(pages: Pages) -> None:
+    row = pages.delivery("H29.17")
+    when = {"started_at": NOW, "finished_at": NOW + timedelta(seconds=2)}
+    facts = {"url": "http://127.0.0.1:9/", "outcome": Outcome.REJECTED, "http_status": 503}
+    Attempt.objects.create(delivery=row, number=2, detail="busy", **facts, **when)
+    newest, first = (
+        _text(pages.get("operator", _page(row))),
+        _text(pages.get("operator", _page(row) + "?attempt=1")),
+    )
+    for text in (newest, first):
+        assert 'href="?attempt=1#attempts"' in text
+        assert 'href="?attempt=2#attempts"' in text
+    assert "busy" in newest
+    assert "2,0 giây" in newest
+    assert "Connection &lt;refused&gt;" in first
+    assert "busy" not in first
+    sender = _text(pages.get("clerk H29", _page(row)))
+    assert "Nơi nhận báo lỗi" in sender
+    for secret in ("http://127.0.0.1:9/", "busy"):
+        assert secret not in sender
+
+
 def test_the_agency_page_shows_old_codes_certificates_and_members(pages: Pages) -> None:
     text = _text(pages.get("registrar", _page(Agency.objects.get(code="H29.17"))))
     for words in ("000.00.17.H29", "Còn hiệu lực", "clerk-H29.17"):
