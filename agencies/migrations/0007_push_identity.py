@@ -1,6 +1,16 @@
+"""The key and certificates that the hub shows to a system when it pushes."""
+
 from django.db import migrations
+from django.db.backends.base.schema import BaseDatabaseSchemaEditor
+from django.db.migrations.state import StateApps
 
 import agencies.models
+from agencies import stamps
+
+
+def restore(apps: StateApps, schema_editor: BaseDatabaseSchemaEditor) -> None:
+    """Put back the triggers: SQLite made the table anew, and dropped them with the old one."""
+    stamps.install(schema_editor.connection)
 
 
 class Migration(migrations.Migration):
@@ -14,4 +24,5 @@ class Migration(migrations.Migration):
                 blank=True, default=b"", verbose_name="khóa và chứng thư khi đẩy (đã mã hóa)"
             ),
         ),
+        migrations.RunPython(restore, migrations.RunPython.noop),
     ]
