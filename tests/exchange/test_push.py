@@ -279,6 +279,7 @@ def test_what_cannot_be_finished_within_its_lease_is_not_begun(
     assert row.state == State.QUEUED
 
 
+@pytest.mark.postgresql  # SQLite has one writer: nobody moves it meanwhile
 def test_an_agency_that_moved_since_its_route_was_found_is_reached_where_it_is(
     city: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
