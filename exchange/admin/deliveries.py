@@ -10,7 +10,7 @@ from django.urls import URLPattern, path
 from django.utils.formats import number_format
 from django.utils.translation import gettext_lazy as _
 
-from exchange.admin import actions, delivery_list
+from exchange.admin import actions, delivery_list, saved_filters
 from exchange.admin.base import RecordAdmin
 from exchange.admin.events import timeline
 from exchange.admin.looks import (
@@ -45,9 +45,13 @@ class DeliveryAdmin(RecordAdmin):
         return delivery_list.show(request, self.get_queryset(request))
 
     def get_urls(self) -> list[URLPattern]:
-        """Django's, and sending again."""
+        """Django's, sending again, and the filters that are kept."""
         view = self.admin_site.admin_view(actions.resend_any)
-        return [path("resend/", view, name="exchange_delivery_resend"), *super().get_urls()]
+        return [
+            path("resend/", view, name="exchange_delivery_resend"),
+            *saved_filters.urls(self, delivery_list.plan),
+            *super().get_urls(),
+        ]
 
     def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
         """The fields that fit the person."""

@@ -13,6 +13,7 @@ from django.utils.translation import gettext_lazy as _
 
 from agencies.models import Agency, System
 from agencies.search import fold_text
+from exchange.admin import saved_filters
 from exchange.admin.actions import RESEND
 from exchange.admin.lists import Chip, Choice, Narrow, Plan, page
 from exchange.admin.looks import link, moment
@@ -28,7 +29,7 @@ def show(request: HttpRequest, rows: QuerySet[Any]) -> TemplateResponse:
     """The page of the list that the address asks for; `rows` are those that exist for the person."""
     now = datetime.now(UTC)
     reads = sees_content(request)
-    shown = page(request, rows.only("pk", "queued_at"), _plan(rows, now, reads=reads))
+    shown = page(request, rows.only("pk", "queued_at"), plan(request, rows))
     found = {
         item.pk: item
         for item in with_phase(Delivery.objects.filter(pk__in=[row.pk for row in shown.rows]), now)
@@ -38,6 +39,7 @@ def show(request: HttpRequest, rows: QuerySet[Any]) -> TemplateResponse:
         **admin.site.each_context(request),
         "title": _("Lượt gửi"),
         "list": shown,
+        "saved": saved_filters.offered(request, Delivery, shown),
         "list_hint": HINT_READERS if reads else HINT,
         "reads": reads,
         "deliveries": [
@@ -71,7 +73,9 @@ def _resend(request: HttpRequest, rows: list[Any], *, reads: bool) -> str:
     return f"{reverse('admin:exchange_delivery_resend')}?{query.urlencode()}"
 
 
-def _plan(rows: Any, now: datetime, *, reads: bool) -> Plan:
+def plan(request: HttpRequest, rows: QuerySet[Any]) -> Plan:
+    """What can be asked of `rows`, the deliveries that exist for the person."""
+    now = datetime.now(UTC)
     found = partial(_chip, rows)
     chips = [
         found("waiting", partial(_by, Q(state=State.QUEUED)), words=_("Chờ gửi"), tone=Phase.WAITING),
@@ -91,7 +95,7 @@ def _plan(rows: Any, now: datetime, *, reads: bool) -> Plan:
         at="queued_at",
         chips=[every, *chips],
         choices=_choices(),
-        search=_of_documents if reads else _of_recipients,
+        search=_of_documents if sees_content(request) else _of_recipients,
         keys={"recipient": "recipient", "package": "package"},
     )
 

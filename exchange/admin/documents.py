@@ -10,7 +10,7 @@ from django.http import HttpRequest
 from django.template.response import TemplateResponse
 from django.utils.translation import gettext_lazy as _
 
-from exchange.admin import progress
+from exchange.admin import progress, saved_filters
 from exchange.admin.events import language
 from exchange.admin.lists import Chip, Choice, Plan, page
 from exchange.admin.looks import moment
@@ -29,12 +29,13 @@ def show(request: HttpRequest, rows: QuerySet[Any]) -> TemplateResponse:
     """The page of the list that the address asks for; `rows` are those that exist for the person."""
     if not request.GET.get("kind"):
         rows = rows.filter(kind=Kind.DOCUMENT)
-    shown = page(request, rows.select_related("sender").defer("search_text", "head"), _plan(request, rows))
+    shown = page(request, rows.select_related("sender").defer("search_text", "head"), plan(request, rows))
     progress.attach(request, shown.rows)
     context = {
         **admin.site.each_context(request),
         "title": _("Văn bản"),
         "list": shown,
+        "saved": saved_filters.offered(request, Package, shown),
         "list_hint": HINT,
         "documents": [_row(request, package) for package in shown.rows],
         "opts": Package._meta,
@@ -59,7 +60,8 @@ def _row(request: HttpRequest, package: Package) -> dict[str, Any]:
 # --- what the list offers -------------------------------------------------------------------------------
 
 
-def _plan(request: HttpRequest, rows: QuerySet[Any]) -> Plan:
+def plan(request: HttpRequest, rows: QuerySet[Any]) -> Plan:
+    """What can be asked of `rows`, the packages that exist for the person."""
     now = datetime.now(UTC)
     deliveries = visible(request, Delivery.objects.all())
     documents = deliveries.exclude(rank=Rank.STATUS)

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from typing import Any
+from urllib.parse import urlencode
 from uuid import UUID
 
 from django import forms
@@ -73,6 +74,7 @@ class Shown:
     narrowed: bool = False
     filters: int = 0
     kept: list[tuple[str, str]] = field(default_factory=list)
+    query: str = ""  # the filter alone, as in a link
     older: str = ""
     paged: bool = False
     first: str = ""
@@ -110,10 +112,23 @@ def page(request: HttpRequest, rows: QuerySet[Any], plan: Plan) -> Shown:
         narrowed=bool(question or filters or chip is not plan.chips[0]),
         filters=filters,
         kept=[(name, asked.get(name, "")) for name in ("show", *plan.keys) if asked.get(name)],
+        query=_query(asked, plan),
         older=older,
         paged="after" in asked,
         first=_address(asked, after=None),
     )
+
+
+def checked(asked: QueryDict, plan: Plan) -> str:
+    """The filter in `asked` as a query of this list, "" for none. Raises BadRequest for what no list has."""
+    _refuse_unknown(asked, plan)
+    for name in plan.keys:
+        if value := asked.get(name, ""):
+            _id(value)
+    for name in ("from", "to"):
+        if (text := asked.get(name, "").strip()) and _day(text) is None:
+            raise BadRequest(_no_day(text))
+    return _query(asked, plan)
 
 
 def bounded(rows: QuerySet[Any]) -> str:
@@ -124,6 +139,12 @@ def bounded(rows: QuerySet[Any]) -> str:
     count = rows.order_by()[: COUNTED + 1].count()
     shown = number_format(min(count, COUNTED), force_grouping=True)
     return _("trên %(count)s") % {"count": shown} if count > COUNTED else shown
+
+
+def _query(asked: QueryDict, plan: Plan) -> str:
+    """Always the same for the same filter: sorted, without page, empty fields and the first chip."""
+    named = {(key, value) for key in asked if key != "after" and (value := asked.get(key, "").strip())}
+    return urlencode(sorted(named - {("show", plan.chips[0].key)}))
 
 
 def _refuse_unknown(asked: QueryDict, plan: Plan) -> None:
@@ -150,10 +171,14 @@ def _within_days(rows: QuerySet[Any], asked: QueryDict, at: str) -> tuple[QueryS
             continue
         day = _day(text)
         if day is None:
-            problems.append(_("“%(text)s” không phải một ngày; hãy gõ như 22/11/2026.") % {"text": text})
+            problems.append(_no_day(text))
         else:
             rows = rows.filter(**{f"{at}__{lookup}": make_aware(datetime.combine(day, end))})
     return rows, problems
+
+
+def _no_day(text: str) -> str:
+    return _("“%(text)s” không phải một ngày; hãy gõ như 22/11/2026.") % {"text": text}
 
 
 def _day(text: str) -> date | None:

@@ -16,7 +16,7 @@ from django.urls import URLPattern, path
 from django.utils.translation import gettext_lazy as _
 
 from exchange import delivery, log, retention
-from exchange.admin import actions, document, documents, pdf_words, receipts
+from exchange.admin import actions, document, documents, pdf_words, receipts, saved_filters
 from exchange.admin.base import RecordAdmin
 from exchange.admin.confirm import actor_of, words_of
 from exchange.admin.events import language
@@ -53,6 +53,7 @@ class PackageAdmin(RecordAdmin):
         """Django's, and what can be had or asked of a package."""
         view = self.admin_site.admin_view
         return [
+            *saved_filters.urls(self, documents.plan),
             path("<uuid:package_id>/content/", view(self.content), name="exchange_package_content"),
             path(
                 "<uuid:package_id>/attachments/", view(self.attachments), name="exchange_package_attachments"

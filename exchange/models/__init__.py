@@ -41,6 +41,7 @@ from exchange.models.log import (
 from exchange.models.package import BusinessType, Kind, Package, SignatureState
 from exchange.models.pdf_report import PdfReport, PdfVerdict
 from exchange.models.redaction import Redacted, RedactionOrder
+from exchange.models.saved_filter import SavedFilter
 
 __all__ = [
     "Allowance",
@@ -83,6 +84,7 @@ __all__ = [
     "RedactionOrder",
     "Request",
     "RequestState",
+    "SavedFilter",
     "SealHeader",
     "SignatureState",
     "State",
