@@ -20,6 +20,24 @@ from exchange.evidence.catalogue import CATALOGUE
 from exchange.models import Event, Outcome, Package
 from exchange.refusals import CATALOGUE as REFUSALS
 
+_REASONS = {  # of events that are no refusals
+    "answer.refused": _("Nơi nhận từ chối"),
+    "answer.declined": _("Nơi nhận không đồng ý"),
+    "deadline.handover": _("Quá thời hạn giao"),
+    "key.rotated": _("Thay khóa theo kế hoạch"),
+    "operator.asked": _("Có người yêu cầu gửi lại"),
+    "operator.incident": _("Có sự cố"),
+    "operator.stated": _("Theo lý do người thực hiện nêu"),
+    "order.confirmed": _("Theo lệnh đã được người thứ hai xác nhận"),
+    "recipient.refuses-broken-pdf": _("Nơi nhận không nhận PDF có chữ ký hỏng"),
+    "registry.endpoint-gone": _("Nơi nhận đóng địa chỉ (410)"),
+    "retention.document": _("Hết thời hạn lưu văn bản"),
+    "retention.hub": _("Hết thời hạn lưu sự kiện của trục"),
+    "retention.status": _("Hết thời hạn lưu trạng thái"),
+    "sender.asked": _("Nơi gửi đề nghị"),
+    "transport.notice": _("Thông báo không tới được hệ thống nhận"),
+    "transport.recipient-failed": _("Hệ thống nhận báo lỗi xử lý"),
+}
 LATEST = 100  # packages whose events the list shows to a clerk
 _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
@@ -59,12 +77,12 @@ def reason_of(event: Event) -> str:
 
 
 def reason_words(code: str) -> str:
-    """The title of a refusal by its code, what came of a push, or the code itself for any other."""
+    """The title of a refusal by its code, what came of a push, the words of any other; else the code itself."""
     family, _dot, outcome = code.partition(".")
     if family == "transport" and outcome in Outcome.values:
         return str(Outcome(outcome).label)
-    if code == "deadline.handover":
-        return str(_("Quá thời hạn giao"))
+    if code in _REASONS:
+        return str(_REASONS[code])
     reason = REFUSALS.get(code)
     if reason is None:
         return code

@@ -9,6 +9,9 @@ from pathlib import Path
 import pytest
 from django.utils.translation.template import templatize
 
+from exchange.admin.events import reason_words
+from exchange.lifecycle import REASONS
+
 ROOT = Path(__file__).parents[2]
 LOCALE = ROOT / "exchange" / "locale"
 FUNCTIONS = {"_", "gettext", "gettext_lazy"}
@@ -73,6 +76,14 @@ def test_the_compiled_catalogue_is_that_of_its_source(language: str, tmp_path: P
     made = tmp_path / "django.mo"
     subprocess.run(("msgfmt", "--check-format", "-o", made, folder / "django.po"), check=True)
     assert made.read_bytes() == (folder / "django.mo").read_bytes()
+
+
+def test_every_reason_of_an_event_has_words() -> None:
+    sources = "".join(path.read_text() for path in (ROOT / "exchange").glob("*.py"))
+    codes = {*REASONS.values(), *re.findall(r'\breason ?= ?"([a-z]+\.[a-z-]+)"', sources)}
+    codes |= {f"retention.{kind}" for kind in ("document", "status", "hub")}
+    assert len(codes) > 10
+    assert sorted(code for code in codes if reason_words(code) == code) == []
 
 
 def test_texts_are_found_in_code_and_templates() -> None:
