@@ -77,7 +77,7 @@ def reason_of(event: Event) -> str:
 
 
 def reason_words(code: str) -> str:
-    """The title of a refusal by its code, what came of a push, the words of any other; else the code itself."""
+    """The title of a refusal by its code, what came of a push, words for any other; else the code itself."""
     family, _dot, outcome = code.partition(".")
     if family == "transport" and outcome in Outcome.values:
         return str(Outcome(outcome).label)
