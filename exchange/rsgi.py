@@ -7,16 +7,18 @@ requests that `exchange.waiting` puts aside. The server's interface is RSGI (see
 
 import asyncio
 import json
+import os
 import signal
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
-from io import BytesIO
-from typing import Any
+from io import SEEK_END, BufferedReader, BytesIO
+from tempfile import SpooledTemporaryFile
+from typing import IO, Any
 from urllib.parse import unquote_to_bytes
 
 from django.conf import settings
@@ -26,14 +28,14 @@ from exchange.wsgi import application as hub  # sets Django up, which the others
 
 # isort: split
 from exchange import waiting
-from exchange.arriving import BUSY_SECONDS, Arriving, LateBody
+from exchange.arriving import BUSY_SECONDS, IN_MEMORY, Arriving, LateBody
 from exchange.bell import Bell
 from exchange.refusals import Problem, Refused
 
 SMALL_BODIES = 16  # that may arrive at once, for each thread
-BLOCK = 256 * 1024
 CLIENT_GONE = 499  # in log and metrics only
 _SWITCH_SECONDS = 0.0005
+_OPENED_SECONDS = 10  # within which the server has opened a file itself; it takes milliseconds
 _BASIC = {
     "SCRIPT_NAME": "",
     "wsgi.errors": sys.stderr,
@@ -47,13 +49,11 @@ _BASIC = {
 
 @dataclass(slots=True)
 class Answer:
-    """What the application answered: the whole body, or its beginning and where the rest comes from."""
+    """What the application answered, whole: a body above IN_MEMORY bytes lies in a file."""
 
     status: int
     headers: list[tuple[str, str]]
-    body: bytes
-    rest: Iterator[bytes] | None
-    close: Callable[[], None]
+    body: IO[bytes]
 
 
 class Application:
@@ -85,7 +85,7 @@ class Application:
         except ProtocolClosed:  # the client went away before its body was here
             return
         except Refused as refused:
-            await self._send(_busy(refused.problems[0]), protocol)
+            self._send(_busy(refused.problems[0]), protocol)
             return
         woken = asyncio.Event()
         ticket = waiting.Ticket(partial(self._loop.call_soon_threadsafe, woken.set))
@@ -95,7 +95,7 @@ class Application:
             if last is None:
                 return
             answer = last
-        await self._send(answer, protocol)
+        self._send(answer, protocol)
 
     async def _ask(self, environ: dict[str, Any], ticket: waiting.Ticket) -> Answer:
         return await self._loop.run_in_executor(self._threads, _answer, environ, ticket)
@@ -140,21 +140,18 @@ class Application:
         else:
             environ["wsgi.input"] = LateBody(protocol, length, self._large, self._loop)
 
-    async def _send(self, answer: Answer, protocol: HTTPProtocol) -> None:
+    def _send(self, answer: Answer, protocol: HTTPProtocol) -> None:
+        """Leave the answer to the server. It reads a file as fast as the client takes it, with no thread of
+        ours; what is handed to it in pieces it would keep in memory for a client that reads slowly."""
         headers = [(name.lower(), value) for name, value in answer.headers]
-        if answer.rest is None:
-            protocol.response_bytes(answer.status, headers, answer.body)
+        body = answer.body
+        if body.seek(0, SEEK_END) <= IN_MEMORY:
+            body.seek(0)
+            protocol.response_bytes(answer.status, headers, body.read())
+            body.close()
             return
-        try:
-            with suppress(ProtocolClosed):  # the client went away
-                transport = protocol.response_stream(answer.status, headers)
-                block, more = answer.body, True
-                while more:
-                    await transport.send_bytes(block)
-                    block, more = await self._loop.run_in_executor(self._threads, _gather, answer.rest)
-                await transport.send_bytes(block)
-        finally:
-            await self._loop.run_in_executor(self._threads, answer.close)
+        protocol.response_file(answer.status, headers, f"/dev/fd/{body.fileno()}")
+        self._loop.call_later(_OPENED_SECONDS, body.close)
 
 
 def _environ(scope: Scope) -> dict[str, Any]:
@@ -182,7 +179,7 @@ def _environ(scope: Scope) -> dict[str, Any]:
 
 
 def _answer(environ: dict[str, Any], ticket: waiting.Ticket) -> Answer:
-    """Ask the application, and read what it answers as far as one block."""
+    """Ask the application, and take all that it answers."""
     begun: list[tuple[int, list[tuple[str, str]]]] = []
 
     def start(status: str, headers: list[tuple[str, str]], *_error: object) -> Callable[[bytes], object]:
@@ -190,19 +187,35 @@ def _answer(environ: dict[str, Any], ticket: waiting.Ticket) -> Answer:
         return _no_writing
 
     with waiting.asking(ticket):
-        result = hub(dict(environ), start)
-        close: Callable[[], None] = getattr(result, "close", lambda: None)
-        rest = iter(result)
-        try:
-            body, more = _gather(rest)
-        except BaseException:
-            close()
-            raise
-    if not more:
-        close()
+        body = _whole(hub({**environ, "wsgi.file_wrapper": _File}, start))
     status, headers = begun[0]
     ticket.parked = ticket.parked and status == 200
-    return Answer(status, headers, body, rest if more else None, close)
+    return Answer(status, headers, body)
+
+
+class _File:
+    """A file that the application answers with: `wsgi.file_wrapper` of PEP 3333."""
+
+    def __init__(self, file: IO[bytes], block: int = IN_MEMORY) -> None:
+        self.file, self._block = file, block
+
+    def __iter__(self) -> Iterator[bytes]:
+        return iter(lambda: self.file.read(self._block), b"")
+
+    def close(self) -> None:
+        self.file.close()
+
+
+def _whole(result: Iterable[bytes]) -> IO[bytes]:
+    """The body of an answer; a file that is sent from its beginning is not copied."""
+    try:
+        if isinstance(result, _File) and isinstance(result.file, BufferedReader) and not result.file.tell():
+            return os.fdopen(os.dup(result.file.fileno()), "rb")
+        body = SpooledTemporaryFile(IN_MEMORY)  # noqa: SIM115 - it ends when it was sent
+        body.writelines(result)
+        return body
+    finally:
+        getattr(result, "close", lambda: None)()
 
 
 def _busy(problem: Problem) -> Answer:
@@ -212,24 +225,11 @@ def _busy(problem: Problem) -> Answer:
         "Cache-Control": "no-store",
         "Retry-After": str(BUSY_SECONDS),
     }
-    return Answer(
-        503, list(headers.items()), json.dumps(told, ensure_ascii=False).encode(), None, lambda: None
-    )
+    return Answer(503, list(headers.items()), BytesIO(json.dumps(told, ensure_ascii=False).encode()))
 
 
 def _no_writing(_text: bytes) -> None:
     raise NotImplementedError("write() of PEP 3333 is for frameworks of before 2003")
-
-
-def _gather(blocks: Iterator[bytes]) -> tuple[bytes, bool]:
-    """About a block of what comes next, and whether more may come."""
-    gathered, size = [], 0
-    for block in blocks:
-        gathered.append(block)
-        size += len(block)
-        if size >= BLOCK:
-            return b"".join(gathered), True
-    return b"".join(gathered), False
 
 
 application = Application()

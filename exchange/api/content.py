@@ -5,7 +5,7 @@ from base64 import b64encode
 from collections.abc import Iterator
 from typing import BinaryIO
 
-from django.http import HttpResponse, StreamingHttpResponse
+from django.http import FileResponse, HttpResponse, StreamingHttpResponse
 from django.http.response import HttpResponseBase
 from rest_framework.request import Request
 
@@ -53,16 +53,18 @@ def _asked(request: Request, size: int, etag: str) -> range | None:
 
 
 def _sent(package: Package, part: range, status: int, headers: dict[str, str]) -> HttpResponseBase:
-    return StreamingHttpResponse(
-        _blocks(retention.open_content(package), part),
-        status=status,
-        content_type=MEDIA_TYPE,
-        headers={
-            **headers,
-            "Content-Length": str(len(part)),
-            "Content-Disposition": f'attachment; filename="{package.id}.edxml"',
-        },
-    )
+    file = retention.open_content(package)
+    whole = len(part) == package.size  # a whole file is sent by the server, without passing through here
+    answer = FileResponse(file) if whole else StreamingHttpResponse(_blocks(file, part))
+    told = {
+        "Content-Type": MEDIA_TYPE,
+        "Content-Length": str(len(part)),
+        "Content-Disposition": f'attachment; filename="{package.id}.edxml"',
+    }
+    for name, value in {**headers, **told}.items():
+        answer[name] = value
+    answer.status_code = status
+    return answer
 
 
 def _blocks(file: BinaryIO, part: range) -> Iterator[bytes]:

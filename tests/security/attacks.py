@@ -462,6 +462,7 @@ ELSEWHERE: list[tuple[str, str, str]] = [
     ("Many large packages at once", "`hub.busy`", "tests/security/test_isolation.py::test_few_large_packages_are_in_work_at_once"),
     ("Package that costs too much", "`package.too-costly`", "tests/security/test_isolation.py::test_what_takes_too_much_processor_time_is_stopped_and_the_next_one_taken"),
     ("Slow bodies", "they hold no thread that others need, no place of a large package; then `hub.busy`", "tests/security/test_slow.py::test_slow_bodies_hold_neither_the_hub_nor_the_place_of_a_large_package"),
+    ("Slow readers", "the rest of an answer stays in its file, no thread waits", "tests/security/test_slow.py::test_slow_readers_cost_no_memory"),
     ("Large body of somebody unknown", "`auth.required`, unread", "tests/security/test_slow.py::test_a_large_body_of_somebody_unknown_is_not_asked_for"),
     ("`Expect: 100-continue`", "asked for only what will be read", "tests/security/test_slow.py::test_a_body_is_asked_for_only_when_it_will_be_read"),
     ("Task of a worker that runs away with the memory", "it fails, the worker lives on", "tests/security/test_worker_memory.py::test_a_task_that_runs_away_fails_and_its_worker_lives_on"),

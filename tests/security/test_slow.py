@@ -1,18 +1,23 @@
 """Slow callers at the real web process: granian as `runhub` starts it, few threads, no proxy in front."""
 
+import os
+import re
 import socket
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from http.client import HTTPResponse
+from pathlib import Path
 
 import pytest
 
 from exchange.envelope import package as envelope
-from tests.live import LiveHub, running
+from tests.live import LiveHub, descendants, running
 from tests.world import Keys, World
 
 THREADS = 4
 PLACES = 16 * THREADS
+LARGE = 8 * 1024 * 1024
+READERS = 100
 
 
 @pytest.fixture(scope="module")
@@ -45,6 +50,13 @@ def answer(connection: socket.socket) -> HTTPResponse:
     response = HTTPResponse(connection)
     response.begin()
     return response
+
+
+def memory(hub: LiveHub) -> int:
+    """Bytes that the web processes have of their own (not of files)."""
+    web = [pid for pid, line in descendants(hub.supervisor.pid) if "exchange.management.web" in line]
+    told = [Path(f"/proc/{pid}/status").read_text() for pid in web]
+    return 1024 * sum(int(number) for one in told for number in re.findall(r"RssAnon:\s+(\d+)", one))
 
 
 @contextmanager
@@ -109,6 +121,28 @@ def test_slow_small_bodies_leave_room_for_whoever_sends_none(slow_hub: LiveHub) 
         assert slow_hub.request("GET", "/healthz")[0] == 200
         waiting[0].sendall(b" " * 999)
         assert answer(waiting[0]).status == 401
+
+
+def test_slow_readers_cost_no_memory(slow_hub: LiveHub, hub: World) -> None:
+    """They take the head of a large answer and then nothing; one goes on and gets every byte."""
+    hub.number = 300
+    raw = hub.document("H29", "H29.5", attachments=[envelope.attach("plan.bin", os.urandom(LARGE))])
+    token = slow_hub.token("office")
+    status, told = slow_hub.send(token, raw)
+    assert status == 201, told
+    lines = (
+        f"GET /api/v1/packages/{told['id']}/content HTTP/1.1",
+        "Host: 127.0.0.1",
+        f"Authorization: Bearer {token}",
+    )
+    before = memory(slow_hub)
+    with ExitStack() as stack:
+        asked = "\r\n".join((*lines, "", "")).encode()
+        readers = [stack.enter_context(opened(slow_hub, asked)) for _ in range(READERS)]
+        assert all(one.recv(12, socket.MSG_WAITALL | socket.MSG_PEEK) == b"HTTP/1.1 200" for one in readers)
+        assert slow_hub.request("GET", "/healthz")[0] == 200
+        assert memory(slow_hub) - before < READERS * LARGE / 4
+        assert answer(readers[0]).read() == raw
 
 
 @pytest.mark.parametrize("length", ["-1", "1, 2", "0x10", "9" * 30])
