@@ -14,6 +14,7 @@ from django.core import serializers
 from django.db import connection
 from django.db.models import Model
 from django.test import TransactionTestCase
+from django.utils import translation
 from pytest_django.plugin import DjangoDbBlocker
 
 from exchange import keys as hub_keys
@@ -37,6 +38,13 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     if needless:
         config.hook.pytest_deselected(items=needless)
         items[:] = [item for item in items if item not in needless]
+
+
+@pytest.fixture(autouse=True)
+def language() -> Iterator[None]:
+    """Every test begins in the hub's language; a request leaves its own to the thread that served it."""
+    yield
+    translation.deactivate()
 
 
 @pytest.fixture(scope="session")

@@ -105,6 +105,7 @@ def test_pages_follow_each_other(sender: Caller) -> None:
 def test_a_list_takes_the_same_queries_however_long_it_is(
     sender: Caller, django_assert_max_num_queries: Any
 ) -> None:
+    sender.get("/agencies")  # the process remembers the token
     with django_assert_max_num_queries(3):
         sender.get("/agencies")
 
