@@ -23,7 +23,8 @@ def pages_of(hub: World, package: Package) -> dict[str, tuple[str, ...]]:
     return {
         "clerk": (
             *("/admin/", LIST, f"{document}change/", f"{document}withdraw/", "/admin/exchange/delivery/"),
-            *(sent, "/admin/exchange/export/", "/admin/exchange/export/new/", "/admin/second-factor/"),
+            *(f"{LIST}?show=refused", sent),
+            *("/admin/exchange/export/", "/admin/exchange/export/new/", "/admin/second-factor/"),
         ),
         "auditor": (
             *("/admin/", LIST, "/admin/exchange/event/", f"/admin/exchange/event/{event.pk}/change/"),
@@ -51,6 +52,7 @@ def test_pages_fit_the_screen_and_axe_finds_no_serious_fault(
 ) -> None:
     package = troubled(live_hub)
     client = person(role, live_hub.agencies["H29"] if role == "clerk" else None)
+    client.post(f"{LIST}saved/?show=failed", {"name": "Lỗi chuyển của phòng chúng tôi từ đầu năm đến nay"})
     visitor = visit(client, **screen)
     for path in pages_of(live_hub, package)[role]:
         visitor.go(path)
@@ -69,6 +71,20 @@ def test_lists_and_documents_can_be_read_without_javascript(live_hub: World, vis
     clerk.sees("0/4 đã tiếp nhận", "Gửi nhầm nơi")
     clerk.click("text=Xem tệp đính kèm")
     clerk.arrives(f"/{package.pk}/attachments/")
+
+
+def test_a_filter_is_kept_and_dropped_without_javascript(live_hub: World, visit: Any) -> None:
+    clerk = visit(person("clerk", live_hub.agencies["H29"]), scripts=False)
+    clerk.go(LIST + "?show=refused")
+    clerk.click("summary:has-text('Lưu bộ lọc này')")
+    clerk.page.fill("[name=name]", "Bị từ chối")
+    clerk.click("button:text-is('Lưu')")
+    clerk.sees("Đã lưu bộ lọc “Bị từ chối”.")
+    clerk.go(LIST)
+    clerk.click("a:has-text('Bị từ chối')")
+    clerk.arrives("?show=refused")
+    clerk.click("button[aria-label='Xóa bộ lọc đã lưu: Bị từ chối']")
+    clerk.sees("Đã xóa bộ lọc “Bị từ chối”.")
 
 
 def test_a_document_is_opened_and_sent_again_by_keyboard_alone(live_hub: World, visit: Any) -> None:
