@@ -130,6 +130,17 @@ def _cosignature(
     return datetime.fromtimestamp(at, UTC), signature.line().encode()
 
 
+def verify(made: Anchor) -> None:
+    """Broken unless what is stored of `made` holds over its checkpoint. A token can only be checked where the
+    authority's certificates are configured."""
+    note = made.checkpoint.note.encode()
+    if made.kind == AnchorKind.TIME_STAMP:
+        if settings.ENVIRONMENT.tsa_ca:
+            timestamp.verify(bytes(made.value), note, keys.certificates(settings.ENVIRONMENT.tsa_ca))
+        return
+    witness.cosignatures(note, bytes(made.value), VerifierKey.parse(made.by))
+
+
 def late(now: datetime) -> Iterator[str]:
     """The parties that are on and have not vouched for what was signed long ago."""
     current = Log.objects.current()

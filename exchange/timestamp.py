@@ -18,6 +18,7 @@ from exchange.evidence.tree import Broken
 
 REQUEST_TYPE = "application/timestamp-query"
 ANSWER_TYPE = "application/timestamp-reply"
+_GRANTED = bytes.fromhex("3003020100")  # a status of a response (RFC 3161, 2.4.2): the token follows
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +48,20 @@ def query(data: bytes) -> Query:
 def accept(answer: bytes, data: bytes, asked: Query, roots: Sequence[x509.Certificate]) -> Token:
     """The token in `answer`. Broken unless it was granted, is over `data`, repeats the nonce, and is signed
     by an authority under one of `roots`."""
-    builder = VerifierBuilder().nonce(asked.nonce)
+    return _verified(VerifierBuilder().nonce(asked.nonce), answer, data, roots)
+
+
+def verify(token: bytes, data: bytes, roots: Sequence[x509.Certificate]) -> Token:
+    """The stored `token`, checked again. Broken unless it is over `data` and signed under one of `roots`."""
+    granted = _GRANTED + token  # two octets of length in DER: a token has some thousand bytes
+    if not 0x100 <= len(granted) <= 0xFFFF:
+        raise Broken("not a time stamp")
+    return _verified(VerifierBuilder(), b"\x30\x82" + len(granted).to_bytes(2, "big") + granted, data, roots)
+
+
+def _verified(
+    builder: VerifierBuilder, answer: bytes, data: bytes, roots: Sequence[x509.Certificate]
+) -> Token:
     for root in roots:
         builder = builder.add_root_certificate(root)
     try:

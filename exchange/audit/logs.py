@@ -2,17 +2,18 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 from django.db.models import Q
 
-from exchange import proofs, signer
+from exchange import anchors, proofs, signer
 from exchange.audit import lines
 from exchange.audit.report import Result
 from exchange.evidence import checkpoint as heads
 from exchange.evidence import events, tiles
 from exchange.evidence.checkpoint import VerifierKey
 from exchange.evidence.tree import Broken, Frontier
-from exchange.models import Checkpoint, Log, LogCheck, LogEntry, Tile
+from exchange.models import Anchor, Checkpoint, Log, LogCheck, LogEntry, Tile
 
 
 def check(result: Result, last: LogCheck | None) -> tuple[Log, int] | None:
@@ -25,6 +26,7 @@ def check(result: Result, last: LogCheck | None) -> tuple[Log, int] | None:
         if last is None or last.log_id is None or log.pk >= last.log_id:
             _check_log(result, log, done, known.pop(log.origin, None))
             _begin(result, log, previous)
+            _anchored(result, log, done)
             signed = log.last_checkpoint()
             reached = (log, signed.size if signed else 0)
         known.pop(log.origin, None)
@@ -104,6 +106,13 @@ def _head(result: Result, note: str, key: VerifierKey, where: str) -> heads.Chec
     except Broken as error:
         result.say("signature", where, error)
         return None
+
+
+def _anchored(result: Result, log: Log, done: int) -> None:
+    made = Anchor.objects.filter(checkpoint__log=log, checkpoint__size__gte=done).select_related("checkpoint")
+    for one in made.order_by("pk").iterator():
+        where = f"{log} {one.checkpoint.size}, {one.kind} {one.by}"
+        result.expect("anchor", where, partial(anchors.verify, one))
 
 
 @dataclass(slots=True)

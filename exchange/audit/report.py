@@ -15,6 +15,7 @@ CHECKS: Mapping[str, tuple[str, str]] = MappingProxyType(
         "tile": ("Mảnh cây băm khớp sự kiện", "The tiles are those of the events"),
         "root": ("Gốc cây khớp checkpoint đã ký", "The events give the roots that were signed"),
         "signature": ("Chữ ký trên checkpoint", "The signatures of the checkpoints hold"),
+        "anchor": ("Xác nhận của bên ngoài trên checkpoint", "What outsiders signed of a checkpoint holds"),
         "signer": ("Nhật ký nối tiếp điều bộ ký còn nhớ", "The log extends what the signer remembers"),
         "begin": ("Sổ mới nối với sổ trước", "A new log carries the last checkpoint of the one before"),
         "waiting": ("Sự kiện vào nhật ký kịp thời", "No event waits too long for the sealer"),

@@ -2,7 +2,7 @@
 
 import subprocess
 import threading
-from base64 import b64decode
+from base64 import b64decode, b64encode
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import timedelta
@@ -12,13 +12,14 @@ from typing import Any
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from django.db import Error, transaction
+from django.db import Error, connection, transaction
 from django.test import Client
 
 from exchange import anchors, keys, sealing, transport
+from exchange.audit import run
 from exchange.evidence import checkpoint, prove, verify, witness
 from exchange.evidence.checkpoint import VerifierKey
-from exchange.models import Anchor, Checkpoint, Log, WitnessedLog
+from exchange.models import Anchor, Checkpoint, Log, WitnessedLog, guards
 from tests.evidence.samples import LOG, OTHER_LOG_KEY, memory, small_log
 from tests.evidence.samples import Log as OtherLog
 from tests.tsa import TimeStampAuthority
@@ -217,6 +218,40 @@ def test_a_witness_cosigns_every_head_that_it_is_shown(
     (tmp_path / "cosigned").write_bytes(raw)
     arguments = [str(tmp_path / "cosigned"), "--log-key", current().key, "--witness", str(OUTSIDE_KEY)]
     assert verify.main(arguments) == 0
+
+
+def found() -> list[str]:
+    """The names of the checks of the whole log that do not hold."""
+    return [finding["check"] for finding in run.check(NOW, full=True).findings]
+
+
+def test_a_stored_cosignature_is_verified_again(hub: World, witnessing: list[Answer]) -> None:
+    hub.send("H29", "H29.5")
+    sealing.seal(NOW)
+    witnessing.append(Outside([VerifierKey.parse(current().key)]))
+    anchors.anchor(NOW)
+    assert found() == []
+    made = Anchor.objects.get()
+    name, line = bytes(made.value).rsplit(b" ", 1)
+    value = bytearray(b64decode(line))
+    value[-1] ^= 1
+    guards.remove(connection)
+    Anchor.objects.update(value=name + b" " + b64encode(value) + b"\n")
+    assert found() == ["anchor"]
+
+
+def test_a_stored_token_is_verified_again(hub: World, stamping: list[Answer]) -> None:
+    hub.send("H29", "H29.5")
+    sealing.seal(NOW)
+    anchors.anchor(NOW)
+    assert found() == []
+    first = Anchor.objects.get()
+    hub.send("H29", "H29.5")
+    sealing.seal(NOW)
+    guards.remove(connection)
+    first.checkpoint = current().last_checkpoint() or first.checkpoint
+    first.save()  # the token of an older head in the place of a newer one
+    assert found() == ["anchor"]
 
 
 def test_a_witness_that_knows_more_than_this_hub_remembers_is_asked_again(
