@@ -22,10 +22,13 @@ from exchange.models import Holiday, guards
 from tests import environment, world
 from tests.world import Keys, World
 
+ONCE = {"envelope", "evidence", "browser"}
+
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """What needs PostgreSQL's locks runs in the production pass; the embedded pass does not list it.
+    """What needs PostgreSQL's locks runs in the production pass only; what asks neither database nor broker,
+    or looks at pages that other tests ask on both, in the embedded pass only. The other does not list it.
 
     Whole hubs share one broker, so of several test processes only one runs them.
     """
@@ -33,8 +36,9 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         if {"journeys", "failures"} & set(item.path.parts):
             item.add_marker(pytest.mark.xdist_group("whole hubs"))
     if environment.PRODUCTION:
-        return
-    needless = [item for item in items if item.get_closest_marker("postgresql")]
+        needless = [item for item in items if ONCE & set(item.path.relative_to(config.rootpath).parts)]
+    else:
+        needless = [item for item in items if item.get_closest_marker("postgresql")]
     if needless:
         config.hook.pytest_deselected(items=needless)
         items[:] = [item for item in items if item not in needless]
