@@ -86,7 +86,7 @@ def test_two_hubs_one_above_the_other(tmp_path: Path, keys: Keys) -> None:
         up = province.send(raw, "H31")["DocId"]
         arrived, _ = one(ministry, "edoc", "the letter above")
         assert arrived == raw, "the recipient above gets the very bytes"
-        assert "RelayAcceptance" in trail(lower, made, up)
+        until(lambda: "RelayAcceptance" in trail(lower, made, up), "the receipt of the hub above")
         say(ministry, "G22", "03", raw)
         assert one(province, "status", "the answer below")[1].status_code == "03"
         assert became(province, up, sendStatus="done", receiveStatus="03")()
