@@ -91,7 +91,7 @@ class Environment:
     bind: str = _setting("127.0.0.1", "The address the web process listens on")
     port: int = _setting(8000, "The port the web process listens on", int)
     web_processes: int = _setting(1, "Web processes", int)
-    web_threads: int = _setting(16, "Threads of each web process", int)
+    web_threads: int = _setting(16, "Threads of each web process; as many more wait for large bodies", int)
     max_waiters: int = _setting(
         4000, "Long polls held at once by one web process; more are answered at once", int
     )

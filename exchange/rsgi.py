@@ -1,8 +1,9 @@
 """The hub as the web process serves it: an event loop in front of the synchronous application.
 
-Every request is answered by the WSGI application in one of HUB_WEB_THREADS threads. The loop does what would
-hold a thread for nothing: it waits for bodies to arrive and for readers that take their time, and keeps the
-requests that `exchange.waiting` puts aside. The server's interface is RSGI (see granian's documentation).
+Every request is answered by the WSGI application in a thread: twice HUB_WEB_THREADS, so that half may
+wait for large bodies. The loop does what would hold a thread for nothing: it waits for small bodies to arrive
+and for readers that take their time, and keeps the requests that `exchange.waiting` puts aside. The server's
+interface is RSGI (see granian's documentation).
 """
 
 import asyncio
