@@ -282,7 +282,8 @@ def test_more_recipients_ask_the_database_no_more_often(hub: World) -> None:
         raw = hub.document("H29", *recipients)
         with CaptureQueriesContext(connection) as queries:
             hub.accept(raw)
-        return len(queries)
+        # The mode of the hub is a fact that every process asks for once in two seconds.
+        return len([query for query in queries if "exchange_fact" not in query["sql"]])
 
     assert statements("H29.5") == statements("H29.5", "H29.17", "H29.121", "H29.10")
 
