@@ -12,11 +12,13 @@ from django.core.checks import CheckMessage, Error, Warning, register
 
 from exchange.environment import Environment
 
+HUB = "hub"
+"""The tag of these checks."""
 MAY_BE_ZERO = ("metrics_port", "requests_per_minute")
 LEAST_SECRET = 32
 
 
-@register("hub")
+@register(HUB)
 def check_settings(app_configs: Sequence[Any] | None, **kwargs: Any) -> list[CheckMessage]:
     """Every check, in the order below."""
     return [message for look in _LOOKS for message in look(settings.ENVIRONMENT)]

@@ -8,6 +8,8 @@ from django.views.generic import RedirectView
 from exchange import public
 from exchange.api import health
 
+admin.autodiscover()  # here, so that only a process that serves the pages has them in its memory
+
 urlpatterns = [
     path("", RedirectView.as_view(pattern_name="admin:index")),
     # Browsers ask for it on pages that cannot name an icon: text, XML, JSON.

@@ -114,7 +114,7 @@ class LiveHub:
         words = {
             "web": "exchange.management.web",
             "worker": "worker --pool",
-            "scheduler": "exchange.celery -q beat",
+            "scheduler": "exchange.celery:scheduler -q beat",
             "sealer": "manage.py seal_log",
         }[name]
         victims = [pid for pid, line in descendants(self.supervisor.pid) if words in line]

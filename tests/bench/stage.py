@@ -61,7 +61,7 @@ class Stage:
     def pss(self) -> dict[int, int]:
         """The proportional memory of each process of the hub, in bytes."""
         found = {}
-        for pid, _ in live.descendants(self.hub.supervisor.pid):
+        for pid in (self.hub.supervisor.pid, *dict(live.descendants(self.hub.supervisor.pid))):
             try:
                 text = Path(f"/proc/{pid}/smaps_rollup").read_text()
             except (FileNotFoundError, ProcessLookupError, PermissionError):

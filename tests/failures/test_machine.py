@@ -63,7 +63,7 @@ def test_a_disk_that_is_full_for_a_while_refuses_whole_packages_and_loses_none(
 
 def test_two_schedulers_do_no_work_twice(tmp_path: Path, keys: Keys) -> None:
     city = World(keys)
-    words = (sys.executable, "-m", "celery", "-A", "exchange.celery", "-q", "beat", "--pidfile=")
+    words = (sys.executable, "-m", "celery", "-A", "exchange.celery:scheduler", "-q", "beat", "--pidfile=")
     with receiver.running() as endpoint, live.running(tmp_path, keys, endpoint.url) as hub:
         trial = Trial(hub, city, endpoint)
         second = subprocess.Popen(

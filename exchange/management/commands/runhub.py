@@ -12,6 +12,7 @@ from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from exchange import metrics
+from exchange.checks import HUB
 from exchange.management import single
 from exchange.management.supervisor import Command as Child
 from exchange.management.supervisor import Supervisor
@@ -20,6 +21,7 @@ from exchange.management.supervisor import Supervisor
 class Command(BaseCommand):
     """Start web, worker and scheduler, keep them running, stop them together."""
 
+    requires_system_checks = (HUB,)  # the others load every page
     help = "Run web, worker and scheduler under one supervisor until Ctrl-C. One hub per data directory."
 
     def add_arguments(self, parser: CommandParser) -> None:
@@ -44,8 +46,9 @@ class Command(BaseCommand):
 
 
 def _own() -> list[Child]:
-    python, celery = sys.executable, (sys.executable, "-m", "celery", "-A", "exchange.celery")
-    worker = ("worker", "--pool", "threads", "--concurrency", str(settings.ENVIRONMENT.worker_threads))
+    python, celery = sys.executable, (sys.executable, "-m", "celery", "-A")
+    threads = ("--pool", "threads", "--concurrency", str(settings.ENVIRONMENT.worker_threads))
+    worker = ("exchange.celery", "-q", "worker", *threads, "--without-mingle", "--without-gossip")
     quiet = ("--loglevel", "WARNING")
     counting = (
         [Child("metrics", (python, "manage.py", "serve_metrics"))]
@@ -54,9 +57,9 @@ def _own() -> list[Child]:
     )
     return [
         Child("web", (python, "-m", "exchange.management.web")),
-        Child("worker", (*celery, "-q", *worker, "--without-mingle", "--without-gossip", *quiet)),
+        Child("worker", (*celery, *worker, *quiet)),
         # No pid file: the lock of the data directory is what keeps a second scheduler away.
-        Child("scheduler", (*celery, "-q", "beat", "--pidfile=", *quiet)),
+        Child("scheduler", (*celery, "exchange.celery:scheduler", "-q", "beat", "--pidfile=", *quiet)),
         Child("sealer", (python, "manage.py", "seal_log")),
         *counting,
     ]
