@@ -24,26 +24,32 @@ from agencies.models import System
 from exchange import facts, lifecycle, log, metrics, mode, transport
 from exchange.celery import LANES
 from exchange.models import Attempt, Circuit, Delivery, Kind, Lane, Outcome, Package, State, bulk
+from exchange.models.ids import uuid7
 
 BATCH = 200
 IN_FLIGHT = 2_000
-PER_SYSTEM = 64
+PER_SYSTEM = 128
 ROUND_SECONDS = 0.5
 MAX_ATTEMPTS = 60
 FIRST_RETRY = timedelta(seconds=5)
 LONGEST_RETRY = timedelta(hours=6)
 _logger = structlog.get_logger(__name__)
 _OF_PACKAGE = ("package__sha256", "package__kind", "package__sender_code")
+_ATTEMPTED = (
+    "id", "delivery_id", "number", "url", "outcome", "http_status", "detail", "started_at", "finished_at",
+)  # fmt: skip
 NOBODY: Mapping[UUID, int] = {}
 
 
 def push_lane(lane: int) -> set[UUID]:
     """Push everything due in `lane`; returns the systems whose endpoint answered 410.
 
-    New rows are claimed while slow receivers still have theirs.
+    New rows are claimed while slow receivers still have theirs, and on their way while the results of those
+    before are written. After a failure the results come first: they may open a circuit.
     """
     gone: set[UUID] = set()
     busy: Counter[UUID] = Counter()
+    results: list[transport.Result] = []
     with transport.Pusher() as pusher:
         while True:
             facts.beat(f"process.worker.{LANES[lane]}")
@@ -51,13 +57,16 @@ def push_lane(lane: int) -> set[UUID]:
             claimed = claim(lane, now=datetime.now(UTC), limit=room, busy=busy)
             pusher.send(claimed)
             busy.update(item.system for item in claimed)
+            settle(results, now=datetime.now(UTC))
             if not busy.total():
                 return gone
-            ended = pusher.ended(ROUND_SECONDS)
+            ended = pusher.ended(ROUND_SECONDS, enough=PER_SYSTEM // 2)
             busy.subtract(shipment.system for shipment, _ in ended)
             results = [result for _, result in ended if result]
-            settle(results, now=datetime.now(UTC))
             gone |= {result.system for result in results if result.outcome is Outcome.GONE}
+            if not all(result.handed_over for result in results):
+                settle(results, now=datetime.now(UTC))
+                results = []
 
 
 # --- claim --------------------------------------------------------------------------------------------
@@ -161,7 +170,7 @@ def settle(results: Sequence[transport.Result], *, now: datetime) -> None:
     with transaction.atomic():
         locked = Delivery.objects.filter(id__in=by_id).select_related("package").order_by("id")
         rows = list(locked.select_for_update(of=("self",)))
-        Attempt.objects.bulk_create([_attempt(row, by_id[row.id]) for row in rows])
+        bulk.insert_all(bulk.Rows(Attempt, _ATTEMPTED, [_attempt(by_id[row.id]) for row in rows]))
         changes = [change for row in rows if (change := _outcome(row, by_id[row.id], now))]
         lifecycle.record(changes, at=now, actor=log.HUB)
         retries = [row for row in rows if row.state == State.QUEUED]
@@ -191,16 +200,18 @@ def _watch(rows: Sequence[Delivery], by_id: Mapping[UUID, transport.Result]) -> 
         )
 
 
-def _attempt(row: Delivery, result: transport.Result) -> Attempt:
-    return Attempt(
-        delivery=row,
-        number=result.number,
-        url=result.url,
-        outcome=result.outcome,
-        http_status=result.http_status,
-        detail=result.detail,
-        started_at=result.started_at,
-        finished_at=result.finished_at,
+def _attempt(result: transport.Result) -> tuple[object, ...]:
+    """A row of `_ATTEMPTED`."""
+    return (
+        uuid7(),
+        result.delivery,
+        result.number,
+        result.url,
+        str(result.outcome),
+        result.http_status,
+        result.detail,
+        result.started_at,
+        result.finished_at,
     )
 
 

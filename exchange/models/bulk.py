@@ -90,23 +90,35 @@ def update(model: type[models.Model], names: Sequence[str], rows: Sequence[model
     fields = [known[name] for name in (key, *names)]
     given = iter(rows)
     while batch := list(islice(given, _PARAMETERS // len(fields))):
-        pairs = [(field, getattr(row, field.attname)) for row in batch for field in fields]
-        values = [field.get_db_prep_save(value, connection) for field, value in pairs]
-        _update(model, fields, len(batch), values)
+        database = connections[connection.alias]  # not by the proxy: it is asked for each value
+        columns = [
+            [field.get_db_prep_save(getattr(row, field.attname), database) for row in batch]
+            for field in fields
+        ]
+        _update(model, fields, columns)
 
 
-def _update(model: type[models.Model], fields: list[Column], number: int, values: list[Any]) -> None:
+def _update(model: type[models.Model], fields: list[Column], values: list[list[Any]]) -> None:
     quote, table = connection.ops.quote_name, connection.ops.quote_name(model._meta.db_table)
     columns = [quote(field.column) for field in fields]
-    row = f"({', '.join(['%s'] * len(columns))})"
+    number = len(values[0])
+    if number > _FEW and connection.vendor == "postgresql":  # as in Rows.statements
+        arrays = ", ".join(f"%s::{field.db_type(connection)}[]" for field in fields)
+        source, given = f"SELECT * FROM unnest({arrays})", values  # noqa: S608
+    else:
+        row = f"({', '.join(['%s'] * len(columns))})"
+        source, given = (
+            f"VALUES {', '.join([row] * number)}",
+            list(chain.from_iterable(zip(*values, strict=True))),
+        )
     pairs = zip(fields[1:], columns[1:], strict=True)
     sets = ", ".join(f"{column} = {_typed(field, f'new.{column}')}" for field, column in pairs)
     with connection.cursor() as cursor:
         cursor.execute(
-            f"WITH new ({', '.join(columns)}) AS (VALUES {', '.join([row] * number)}) "  # noqa: S608
+            f"WITH new ({', '.join(columns)}) AS ({source}) "  # noqa: S608
             f"UPDATE {table} SET {sets} FROM new "
             f"WHERE {table}.{columns[0]} = {_typed(fields[0], f'new.{columns[0]}')}",
-            values,
+            given,
         )
 
 

@@ -101,9 +101,9 @@ async def read_body(response: aiohttp.ClientResponse, limit: int = ANSWER_LIMIT)
 
 def sign(stored: bytes, message: str, at: datetime, body: BinaryIO) -> dict[str, str]:
     """The Standard Webhooks headers: one signature for each live secret. Raises keys.Unreadable."""
-    secrets = keys.decrypt(stored).decode().split() if stored else []
+    secrets = _secrets(stored) if stored else []
     seconds = str(int(at.timestamp()))
-    made = [hmac.new(_secret(text), f"{message}.{seconds}.".encode(), "sha256") for text in secrets]
+    made = [hmac.new(secret, f"{message}.{seconds}.".encode(), "sha256") for secret in secrets]
     body.seek(0)
     while made and (block := body.read(BLOCK)):
         for one in made:
@@ -116,8 +116,10 @@ def sign(stored: bytes, message: str, at: datetime, body: BinaryIO) -> dict[str,
     }
 
 
-def _secret(text: str) -> bytes:
-    return b64decode(text.removeprefix("whsec_"))
+@lru_cache(maxsize=256)
+def _secrets(stored: bytes) -> list[bytes]:
+    """Deciphered once for each system, not for each request. Raises keys.Unreadable."""
+    return [b64decode(text.removeprefix("whsec_")) for text in keys.decrypt(stored).decode().split()]
 
 
 @lru_cache(maxsize=256)

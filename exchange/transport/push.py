@@ -129,8 +129,9 @@ class Pusher:
         )
         self._loop.call_soon_threadsafe(self._begin, shipments, begun_until)
 
-    def ended(self, seconds: float) -> list[Ended]:
-        """Whatever ends within a moment of the first that does; empty when none does for so long.
+    def ended(self, seconds: float, enough: int | None = None) -> list[Ended]:
+        """Whatever ends within a moment of the first that does, or the first `enough`; empty when none does
+        for so long.
 
         A shipment that could no longer be finished within its lease was not begun and has no result: another
         worker may have it by then.
@@ -138,12 +139,13 @@ class Pusher:
         found: list[Ended] = []
         deadline = time.monotonic() + seconds
         try:
-            while True:
+            while enough is None or len(found) < enough:
                 found.append(self._ended.get(timeout=max(0.0, deadline - time.monotonic())))
                 if len(found) == 1:
                     deadline = time.monotonic() + LINGER_SECONDS
         except Empty:
-            return found
+            pass
+        return found
 
     def _begin(self, shipments: Sequence[Shipment], begun_until: float) -> None:
         for shipment in shipments:
