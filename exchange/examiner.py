@@ -44,10 +44,11 @@ def work(connection: "Connection[Message, Message]") -> None:
     """Examine one package after the other until the parent hangs up."""
     while True:
         try:
-            _, job = connection.recv()
+            _, (today, seconds) = connection.recv()
+            raw = connection.recv_bytes()
         except EOFError:
             return
-        connection.send(_examined(connection, *job))
+        connection.send(_examined(connection, raw, today, seconds))
 
 
 def _examined(connection: "Connection[Message, Message]", raw: bytes, today: date, seconds: int) -> Message:

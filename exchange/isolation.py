@@ -91,7 +91,7 @@ class Examiner:
         """One job. What the judge raises, other than Refused, is raised with the job unfinished."""
         seconds = settings.ENVIRONMENT.examine_seconds
         deadline = time.monotonic() + 2 * seconds
-        word, value = self._exchange(("job", (raw, today, seconds)), deadline)
+        word, value = self._exchange(("job", (today, seconds)), deadline, raw)
         while word in ("terms", "certificate"):
             word, value = self._exchange(_answer(judge, word, value), deadline)
         if word == "refused":
@@ -107,10 +107,12 @@ class Examiner:
         self._process.wait()
         self._connection.close()
 
-    def _exchange(self, message: tuple[str, Any], deadline: float) -> tuple[str, Any]:
+    def _exchange(self, message: tuple[str, Any], deadline: float, raw: bytes = b"") -> tuple[str, Any]:
         """Say something and hear what comes next. Raises Refused package.too-costly."""
         try:
             self._connection.send(message)
+            if raw:  # by itself: a pickle would be one more copy at either end
+                self._connection.send_bytes(raw)
             if not self._connection.poll(max(0.0, deadline - time.monotonic())):
                 raise TimeoutError
             heard: tuple[str, Any] = _Words(BytesIO(self._connection.recv_bytes())).load()

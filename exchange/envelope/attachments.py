@@ -67,7 +67,9 @@ def decode(text: str) -> bytes:
     Raises BrokenAttachment for empty text, a placeholder, foreign characters, or wrong or missing padding.
     """
     try:
-        packed = text.encode("ascii").translate(None, _WHITESPACE)
+        packed = text.encode("ascii").strip()
+        if len(packed.split(None, 1)) > 1:
+            packed = packed.translate(None, _WHITESPACE)
         if not packed:
             raise BrokenAttachment("nội dung rỗng", "its content is empty")
         content = base64.b64decode(packed, validate=True)

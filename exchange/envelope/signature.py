@@ -12,9 +12,11 @@
 """
 
 from collections.abc import Sequence
+from copy import deepcopy
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from hashlib import sha256
+from typing import Any
 
 from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
@@ -42,13 +44,11 @@ class Verified:
     """What a good signature proves.
 
     `signed`: root of the package as it was signed, without Signature and comments; under policy `required`
-    the only thing to read. `signed_sha256`: hex digest of its canonical form, equal for two copies differing
-    only in the signature (another ECDSA value, other line breaks in base64). `signing_time`: claimed by the
-    signer (XAdES), in UTC; shown, never trusted. `algorithm`: such as "rsa-sha256".
+    the only thing to read. `signing_time`: claimed by the signer (XAdES), in UTC; shown, never trusted.
+    `algorithm`: such as "rsa-sha256".
     """
 
     signed: etree._Element
-    signed_sha256: str
     certificate_der: bytes
     fingerprint: str
     signing_time: datetime | None
@@ -56,10 +56,30 @@ class Verified:
 
 
 class _Verifier(XMLVerifier):
-    """signxml without its first copy of the tree: verifying does not change it, and it may be large."""
+    """signxml with one copy of the package, as a tree, where it makes three by way of text.
+
+    It writes an element and parses it again to have the namespaces declared above it on its copy. Above a
+    root there is nothing: that of the package is copied as it is, and its copy, which is ours to change, no
+    more. An element with a parent is copied as ever.
+    """
+
+    _package: etree._Element
 
     def get_root(self, data: etree._Element) -> etree._Element:
+        self._package = data
         return data
+
+    def _tostring(self, xml_node: etree._Element, **kwargs: Any) -> Any:
+        if xml_node is self._package:
+            return deepcopy(xml_node)
+        if xml_node.getparent() is None:
+            return xml_node
+        return super()._tostring(xml_node, **kwargs)  # type: ignore[no-untyped-call]
+
+    def _fromstring(self, xml_string: Any, **kwargs: Any) -> Any:
+        if isinstance(xml_string, etree._Element):
+            return xml_string
+        return super()._fromstring(xml_string, **kwargs)  # type: ignore[no-untyped-call]
 
 
 def verify(root: etree._Element, registered: Sequence[bytes], *, organ: str) -> Verified:
@@ -82,7 +102,6 @@ def verify(root: etree._Element, registered: Sequence[bytes], *, organ: str) -> 
     whole, properties = _verify(root, signature, certificate, method)
     return Verified(
         signed=_whole_package(root, signature, whole),
-        signed_sha256=sha256(whole.signed_data).hexdigest(),
         certificate_der=der,
         fingerprint=fingerprint,
         signing_time=_signing_time(signature, properties, certificate),
