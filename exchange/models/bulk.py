@@ -2,10 +2,12 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import chain, islice
 from typing import Any, Self, TypeAlias, TypeVar
 
 from django.db import connection, connections, models
+from django.db.backends.base.base import BaseDatabaseWrapper
 
 _Row = TypeVar("_Row", bound=models.Model)
 Column: TypeAlias = "models.Field[Any, Any]"
@@ -35,24 +37,62 @@ class Rows:
 
     def statements(self) -> Iterator[tuple[str, list[Any]]]:
         """One INSERT for as many rows as fit into one, with its parameters."""
-        known = {field.attname: field for field in self.model._meta.concrete_fields}
-        fields, quote = [known[name] for name in self.names], connection.ops.quote_name
-        prepare = [field.get_db_prep_save for field in fields]
         database = connections[connection.alias]  # not by the proxy: it is asked for each value
-        columns = ", ".join(quote(field.column) for field in fields)
-        into = f"INSERT INTO {quote(self.model._meta.db_table)} ({columns})"
-        row, given = f"({', '.join(['%s'] * len(fields))})", iter(self.values)
+        fields, into, row = _words(self.model, tuple(self.names), database.vendor)
+        given = iter(self.values)
         while batch := list(islice(given, _PARAMETERS // len(fields))):
-            made = [
-                [prep(value, database) for prep, value in zip(prepare, one, strict=True)] for one in batch
+            columns = [
+                _Column.of(*pair, database) for pair in zip(fields, zip(*batch, strict=True), strict=True)
             ]
             if len(batch) > _FEW and database.vendor == "postgresql":
-                # An array for each column: psycopg takes its time over every single parameter.
-                arrays = ", ".join(f"%s::{field.db_type(database)}[]" for field in fields)
-                source = f"SELECT * FROM unnest({arrays})"  # noqa: S608
-                yield f"{into} {source}", [list(column) for column in zip(*made, strict=True)]
+                source, values = _by_columns(columns)
+                yield f"{into} {source}", values
             else:
-                yield f"{into} VALUES {', '.join([row] * len(batch))}", list(chain.from_iterable(made))
+                values = list(chain.from_iterable(zip(*(one.values for one in columns), strict=True)))
+                yield f"{into} VALUES {', '.join([row] * len(batch))}", values
+
+
+@dataclass(frozen=True, slots=True)
+class _Column:
+    """The values of one column, ready for the database; `same`: they are one and the same."""
+
+    type: str
+    values: Sequence[Any]
+    same: bool
+
+    @classmethod
+    def of(cls, field: Column, values: Sequence[Any], database: BaseDatabaseWrapper) -> Self:
+        """What is the same for all rows, as most of a fan-out is, is prepared once."""
+        same, prepare = values.count(values[0]) == len(values), field.get_db_prep_save
+        if same:
+            ready = [prepare(values[0], database)] * len(values)
+        else:
+            ready = [prepare(value, database) for value in values]
+        return cls(field.db_type(database) or "", ready, same)
+
+
+def _by_columns(columns: Sequence[_Column]) -> tuple[str, list[Any]]:
+    """A SELECT that gives the rows of `columns` to an INSERT, with its parameters: an array for each column
+    whose values differ, and one value for any other. psycopg takes its time over every single parameter."""
+    differ = {n: one for n, one in enumerate(columns) if not one.same} or {0: columns[0]}
+    alone = {n: one for n, one in enumerate(columns) if n not in differ}
+    chosen = ", ".join(f"%s::{one.type}" if n in alone else f"new.c{n}" for n, one in enumerate(columns))
+    arrays = ", ".join(f"%s::{one.type}[]" for one in differ.values())
+    names = ", ".join(f"c{n}" for n in differ)
+    values = [*(one.values[0] for one in alone.values()), *(list(one.values) for one in differ.values())]
+    return f"SELECT {chosen} FROM unnest({arrays}) AS new ({names})", values  # noqa: S608
+
+
+@lru_cache(maxsize=128)
+def _words(
+    model: type[models.Model], names: tuple[str, ...], _vendor: str
+) -> tuple[tuple[Column, ...], str, str]:
+    """The columns `names`, the beginning of an INSERT into them, and the place of one row in it."""
+    known = {field.attname: field for field in model._meta.concrete_fields}
+    fields, quote = tuple(known[name] for name in names), connection.ops.quote_name
+    columns = ", ".join(quote(field.column) for field in fields)
+    into = f"INSERT INTO {quote(model._meta.db_table)} ({columns})"
+    return fields, into, f"({', '.join(['%s'] * len(fields))})"
 
 
 def insert(model: type[models.Model], names: Sequence[str], rows: Iterable[Sequence[Any]]) -> list[Any]:
