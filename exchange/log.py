@@ -4,6 +4,7 @@ Every state change has exactly one event, appended before the row is written; th
 row otherwise (see models/guards.py). The caller holds the rows' locks, so `seq` and `prev` cost nothing.
 """
 
+import json
 import secrets
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -177,7 +178,8 @@ def receipt(event: Event) -> Receipt:
 
 def new_receipt(event: Event) -> Receipt:
     """The same for an event that this transaction appended: nothing is read again. Raises Altered."""
-    return _receipt(event, sign(event))
+    raw: bytes = event.raw
+    return Receipt(event.pk, json.loads(raw)["id"], event.name, event.at, raw, _sign(event, raw))
 
 
 def _receipt(event: Event, jws: str) -> Receipt:
@@ -190,7 +192,11 @@ def sign(event: Event) -> str:
 
     The same whenever it is made, as long as the key of that time is there, in a file. Raises keys.FAILURES.
     """
-    raw, seal = bytes(event.body.raw), keys.seal(event.at)
+    return _sign(event, bytes(event.body.raw))
+
+
+def _sign(event: Event, raw: bytes) -> str:
+    seal = keys.seal(event.at)
     if events.leaf_hash(raw) != bytes(event.leaf):
         raise Altered(f"the bytes of event {event.stream}/{event.seq} are not those that were appended")
     return receipts.sign(raw, seal.key, seal.chain)
@@ -265,7 +271,9 @@ def _reason(code: str, text: str) -> tuple[events.Reason | None, SaltedText | No
 
 def _printable(text: str) -> str | None:
     """`text` as an event may hold it: one line of at most 500 printable characters; None for none."""
-    line = " ".join("".join(char if char.isprintable() else " " for char in text).split())
+    if not text.isprintable():
+        text = "".join(char if char.isprintable() else " " for char in text)
+    line = " ".join(text.split())
     return line[:500] or None
 
 
@@ -280,7 +288,7 @@ def _row(event: events.Event, row: Package | Delivery | None) -> Event:
         delivery=UUID(event.delivery) if event.delivery else None,
         leaf=events.leaf_hash(raw),
     )
-    stored.body = EventBody(event=stored, raw=raw)
+    stored.raw = raw
     if isinstance(row, Delivery):
         for name in guards.STATE:
             setattr(stored, name, getattr(row, name))
@@ -299,7 +307,7 @@ def _beside(rows: Sequence[Event], texts: Sequence[SaltedText | None]) -> list[b
     """The bytes of `rows`, their places in the queue of the sealer, and the free texts."""
     spoken = [(row.pk, text.salt, text.text) for row, text in zip(rows, texts, strict=True) if text]
     return [
-        bulk.Rows(EventBody, ("event_id", "raw"), [(row.pk, row.body.raw) for row in rows]),
+        bulk.Rows(EventBody, ("event_id", "raw"), [(row.pk, row.raw) for row in rows]),
         bulk.Rows(Pending, ("event_id",), [(row.pk,) for row in rows]),
         bulk.Rows(EventText, ("event_id", "salt", "text"), spoken),
     ]

@@ -17,6 +17,7 @@ from base64 import b64encode, urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
 
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
@@ -70,15 +71,21 @@ def sign(event: bytes, key: ec.EllipticCurvePrivateKey, chain: Sequence[bytes], 
 
     ValueError if the key is not on P-256 or does not belong to the first certificate.
     """
+    protected = _protected(key, tuple(chain), typ)
+    r, s = decode_dss_signature(key.sign(_signing_input(protected, event), _ALGORITHM))
+    signature = r.to_bytes(_COORDINATE, "big") + s.to_bytes(_COORDINATE, "big")
+    return f"{protected}..{_b64url(signature)}"
+
+
+@lru_cache(maxsize=16)
+def _protected(key: ec.EllipticCurvePrivateKey, chain: tuple[bytes, ...], typ: str) -> str:
+    """The header of every JWS that `key` makes. Raises ValueError."""
     if not isinstance(key.curve, ec.SECP256R1):
         raise ValueError("the seal needs a key on P-256 (ES256)")
     if x509.load_der_x509_certificate(chain[0]).public_key() != key.public_key():
         raise ValueError("the first certificate does not belong to the key of the seal")
     header = {"alg": "ES256", "typ": typ, "x5c": [b64encode(der).decode() for der in chain]}
-    protected = _b64url(json.dumps(header, sort_keys=True, separators=(",", ":")).encode())
-    r, s = decode_dss_signature(key.sign(_signing_input(protected, event), _ALGORITHM))
-    signature = r.to_bytes(_COORDINATE, "big") + s.to_bytes(_COORDINATE, "big")
-    return f"{protected}..{_b64url(signature)}"
+    return _b64url(json.dumps(header, sort_keys=True, separators=(",", ":")).encode())
 
 
 def verify(

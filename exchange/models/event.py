@@ -24,6 +24,9 @@ class Event(models.Model):
     request_state = models.CharField(max_length=8, blank=True)
     leaf = models.BinaryField(_("giá trị băm"), max_length=32)
 
+    # The bytes of an event that this process has just appended; of any other they are read with `body`.
+    raw: bytes
+
     class Meta:
         verbose_name = _("sự kiện")
         verbose_name_plural = _("sự kiện")
