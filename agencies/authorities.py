@@ -128,6 +128,6 @@ def sources(der: bytes, trust_dir: Path | None) -> Iterator[Source]:
 
 
 @lru_cache(maxsize=2)
-def _revocation_lists(_known: str) -> tuple[x509.CertificateRevocationList, ...]:
+def _revocation_lists(_known: str) -> certificates.RevocationLists:
     stored = RevocationList.objects.values_list("der", flat=True)
-    return tuple(certificates.load_crl(bytes(der)) for der in stored)
+    return certificates.RevocationLists(certificates.load_crl(bytes(der)) for der in stored)

@@ -7,10 +7,10 @@ validity, basicConstraints, pathLen, keyUsage, and no unknown critical extension
 processed; a critical one is therefore refused as unknown.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from functools import lru_cache
+from functools import lru_cache, partial
 from itertools import pairwise
 from typing import TypeVar
 
@@ -89,6 +89,33 @@ class Evidence:
     unknown: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class _Proof:
+    kind: str
+    this_update: datetime
+    next_update: datetime | None
+    crl_number: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Told:
+    """What the newest list of its issuer says of a certificate; `revoked_at` is None when it is not on it."""
+
+    proof: _Proof
+    revoked_at: datetime | None = None
+    reason: str = ""
+
+
+class RevocationLists:
+    """Revocation lists that verify and search themselves once for each certificate: they may be long.
+
+    What is remembered depends on no time: whether a revocation counts yet is judged with every check.
+    """
+
+    def __init__(self, crls: Iterable[x509.CertificateRevocationList]) -> None:
+        self.told = lru_cache(maxsize=1024)(partial(_newest, crls=tuple(crls)))
+
+
 def load(pem_or_der: bytes) -> list[x509.Certificate]:
     """The certificates of one PEM file (in its order) or of one DER file. Raises ValueError."""
     if b"-----BEGIN" in pem_or_der:
@@ -131,7 +158,7 @@ def check(
     now: datetime,
     roots: Sequence[x509.Certificate],
     intermediates: Sequence[x509.Certificate],
-    crls: Sequence[x509.CertificateRevocationList],
+    crls: RevocationLists,
     answer_of: Answers = lambda fingerprint: None,
 ) -> Evidence:
     """Accept the signing certificate `leaf` at the moment of signing `at` and at `now` (aware), or raise.
@@ -237,25 +264,20 @@ def _check_path(
     *,
     at: datetime,
     now: datetime,
-    crls: Sequence[x509.CertificateRevocationList],
+    crls: RevocationLists,
     answer_of: Answers,
 ) -> Evidence:
     for below, issuer in enumerate(path[1:]):
         _check_issuer(issuer, below, at, now)
     for certificate in path[1:-1]:
         _check_issued_with(certificate)
-    used = [_check_revocation(c, issuer, now, crls) for c, issuer in pairwise(path)]
-    proofs = [
-        _answered(c, answer_of, now)
-        if crl is None
-        else _Proof("crl", crl.last_update_utc, crl.next_update_utc, crl)
-        for c, crl in zip(path, used, strict=False)
-    ]
+    listed = [_check_revocation(c, issuer, now, crls) for c, issuer in pairwise(path)]
+    proofs = [proof or _answered(c, answer_of, now) for c, proof in zip(path, listed, strict=False)]
     silent = [c for c, proof in zip(path, proofs, strict=False) if proof is None]
     own = proofs[0] if proofs else None
     return Evidence(
         chain=tuple(fingerprint(c) for c in path),
-        crl_number=_crl_number(own.crl) if own and own.crl is not None else None,
+        crl_number=own.crl_number if own else None,
         this_update=own.this_update if own else None,
         next_update=own.next_update if own else None,
         stale=any(proof is not None and _is_stale(proof.next_update, now) for proof in proofs),
@@ -263,14 +285,6 @@ def _check_path(
         kind=own.kind if own else "",
         unknown=any(crl_addresses(c) or ocsp_addresses(c) for c in silent),
     )
-
-
-@dataclass(frozen=True, slots=True)
-class _Proof:
-    kind: str
-    this_update: datetime
-    next_update: datetime | None
-    crl: x509.CertificateRevocationList | None = None
 
 
 def _is_stale(next_update: datetime | None, now: datetime) -> bool:
@@ -312,23 +326,29 @@ def _check_issuer(issuer: x509.Certificate, below: int, at: datetime, now: datet
 
 
 def _check_revocation(
-    certificate: x509.Certificate,
-    issuer: x509.Certificate,
-    now: datetime,
-    crls: Sequence[x509.CertificateRevocationList],
-) -> x509.CertificateRevocationList | None:
-    """The newest usable list of `issuer`; raises if it names `certificate` as revoked by `now`."""
+    certificate: x509.Certificate, issuer: x509.Certificate, now: datetime, crls: RevocationLists
+) -> _Proof | None:
+    """What the newest usable list of `issuer` says; raises if it names `certificate` as revoked by `now`."""
+    told = crls.told(certificate, issuer)
+    if told is None:
+        return None
+    if told.revoked_at is not None and told.revoked_at <= now:
+        raise _revoked(certificate, told.revoked_at, told.reason)
+    return told.proof
+
+
+def _newest(
+    certificate: x509.Certificate, issuer: x509.Certificate, crls: Iterable[x509.CertificateRevocationList]
+) -> _Told | None:
     usable = [crl for crl in crls if _usable(crl, certificate, issuer)]
     if not usable:
         return None
     newest = max(usable, key=lambda crl: (crl.last_update_utc, _crl_number(crl) or 0))
+    proof = _Proof("crl", newest.last_update_utc, newest.next_update_utc, _crl_number(newest))
     entry = newest.get_revoked_certificate_by_serial_number(certificate.serial_number)
-    if entry is None:
-        return newest
-    reason, since = _reason(entry), _revoked_at(entry)
-    if reason is x509.ReasonFlags.remove_from_crl or since > now:
-        return newest
-    raise _revoked(certificate, since, reason.value)
+    if entry is None or (reason := _reason(entry)) is x509.ReasonFlags.remove_from_crl:
+        return _Told(proof)
+    return _Told(proof, _revoked_at(entry), reason.value)
 
 
 def _usable(

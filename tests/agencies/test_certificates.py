@@ -10,7 +10,17 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from agencies.certificates import CertificateProblem, Evidence, check, describe, fingerprint, load, load_crl
+from agencies import certificates
+from agencies.certificates import (
+    CertificateProblem,
+    Evidence,
+    RevocationLists,
+    check,
+    describe,
+    fingerprint,
+    load,
+    load_crl,
+)
 from fixtures.pki import Authority, Identity, Revocation, pem
 
 BORN = datetime(2026, 1, 1, tzinfo=UTC)
@@ -46,7 +56,7 @@ def checked(
     now: datetime = NOW,
     roots: Sequence[x509.Certificate] | None = None,
     intermediates: Sequence[x509.Certificate] | None = None,
-    crls: Sequence[x509.CertificateRevocationList] = (),
+    crls: Sequence[x509.CertificateRevocationList] | RevocationLists = (),
 ) -> Evidence:
     return check(
         identity.certificate,
@@ -54,7 +64,7 @@ def checked(
         now=now,
         roots=[keys.root.certificate] if roots is None else roots,
         intermediates=[keys.middle.certificate] if intermediates is None else intermediates,
-        crls=crls,
+        crls=crls if isinstance(crls, RevocationLists) else RevocationLists(crls),
     )
 
 
@@ -276,6 +286,27 @@ def test_a_revocation_in_the_future_does_not_count_yet(keys: Keys) -> None:
     crl = listed(keys.middle, keys.agency.certificate, at=NOW + DAY)
     checked(keys, keys.agency, crls=[crl])
     assert problem(keys, keys.agency, now=NOW + DAY, crls=[crl]).kind == "revoked"
+
+
+def test_lists_are_searched_once_and_judged_by_the_time_of_each_check(
+    keys: Keys, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    searched: list[x509.Certificate] = []
+    usable = certificates._usable
+
+    def counting(
+        crl: x509.CertificateRevocationList, certificate: x509.Certificate, issuer: x509.Certificate
+    ) -> bool:
+        searched.append(certificate)
+        return usable(crl, certificate, issuer)
+
+    monkeypatch.setattr(certificates, "_usable", counting)
+    crls = RevocationLists([listed(keys.middle, keys.agency.certificate, at=NOW + DAY)])
+    assert not checked(keys, keys.agency, crls=crls).stale
+    first = len(searched)
+    assert problem(keys, keys.agency, now=NOW + DAY, crls=crls).kind == "revoked"
+    assert checked(keys, keys.agency, crls=crls).kind == "crl"
+    assert len(searched) == first == 2  # the agency's certificate, and that of its authority
 
 
 def test_a_list_by_another_authority_is_ignored(keys: Keys) -> None:
