@@ -11,6 +11,7 @@ import os
 import re
 import secrets
 import tempfile
+from itertools import takewhile
 from pathlib import Path
 from typing import BinaryIO
 
@@ -117,7 +118,7 @@ def _write(path: Path, raw: bytes) -> None:
 
 def _make_directories(directory: Path) -> list[Path]:
     """Create `directory`; returns the directories that got a new entry and must be flushed too."""
-    missing = [parent for parent in (directory, *directory.parents) if not parent.exists()]
+    missing = list(takewhile(lambda parent: not parent.exists(), (directory, *directory.parents)))
     directory.mkdir(parents=True, exist_ok=True, mode=0o750)
     return [path.parent for path in missing]
 

@@ -116,6 +116,8 @@ class Fields:
 
         A value longer than `limit` characters is noted: real senders exceed the limits of the QCVN.
         """
+        if name.lower() not in self._children:  # as most fields of most packages
+            return ""
         element = self.one(name)
         return "" if element is None else self.value(element, name, limit)
 
