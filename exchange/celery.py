@@ -60,6 +60,7 @@ _CONFIGURATION: dict[str, Any] = dict(
     worker_enable_remote_control=False,
     broker_connection_retry_on_startup=True,
     timezone="Asia/Ho_Chi_Minh",
+    beat_scheduler="exchange.scheduler:Scheduler",
     beat_schedule_filename=str(environment.data_dir / "celerybeat-schedule"),
     beat_schedule={
         "sweep": {

@@ -10,6 +10,7 @@ from exchange import (
     facts,
     feed,
     housekeeping,
+    leaps,
     mode,
     pdfreports,
     pushing,
@@ -36,9 +37,11 @@ def deliver(lane: int) -> None:
 def sweep() -> None:
     """Expire what is late, wake the lanes in which something was forgotten, bring feed and counters up."""
     now = datetime.now(UTC)
+    even = leaps.look(now)
     if not mode.moving():
         return
-    delivery.expire(now)
+    if even:
+        delivery.expire(now)
     wake.lanes_now(pushing.due_lanes(now))
     feed.publish()
     statistics.fold()
@@ -61,7 +64,7 @@ def read_directories_above() -> None:
 def look_at_clocks() -> None:
     """Remind recipients that have not confirmed in time, warn senders of what expires soon."""
     now = datetime.now(UTC)
-    if not mode.moving():
+    if not (leaps.look(now) and mode.moving()):
         return
     clocks.remind(now)
     clocks.warn(now)
@@ -88,7 +91,8 @@ def refresh_revocation() -> None:
 @app.task(name="exchange.tasks.apply_retention")
 def apply_retention() -> None:
     """Remove what the rules of the settings no longer keep."""
-    retention.apply_rules(datetime.now(UTC))
+    if leaps.look(now := datetime.now(UTC)):
+        retention.apply_rules(now)
 
 
 @app.task(name="exchange.tasks.export")
@@ -119,7 +123,8 @@ def report_pdf_signatures() -> None:
 @app.task(name="exchange.tasks.tidy")
 def tidy() -> None:
     """Remove what is kept for a time only, once a day."""
-    housekeeping.tidy(datetime.now(UTC))
+    if leaps.look(now := datetime.now(UTC)):
+        housekeeping.tidy(now)
 
 
 @app.task(name="exchange.tasks.anchor_log")
