@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, ClassVar, Self
 from uuid import UUID
 
 import pytest
@@ -43,8 +43,13 @@ def wait_for(hub: World, code: str, number: int) -> list[UUID]:
 
 def end(claimed: Sequence[Shipment], outcome: Outcome, **facts: object) -> None:
     """Every push of `claimed` ends like this."""
+    pushing.settle(ended(claimed, outcome, **facts), now=now())
+
+
+def ended(claimed: Sequence[Shipment], outcome: Outcome, **facts: object) -> list[Result]:
+    """What becomes of `claimed`."""
     given: dict[str, object] = {"http_status": None, "detail": "", **facts}
-    results = [
+    return [
         Result(
             delivery=one.delivery,
             number=one.number,
@@ -57,7 +62,6 @@ def end(claimed: Sequence[Shipment], outcome: Outcome, **facts: object) -> None:
         )
         for one in claimed
     ]
-    pushing.settle(results, now=now())
 
 
 def claim(limit: int = 200, at: datetime | None = None, lane: Lane = Lane.NORMAL) -> list[Shipment]:
@@ -223,3 +227,51 @@ def test_an_expired_delivery_is_not_pushed(two: World) -> None:
     wait_for(two, "H29.17", 1)
     assert claim(at=now() + timedelta(days=400)) == []
     assert delivery.expire(now() + timedelta(days=400)) == 1
+
+
+class _Pusher:
+    """Ends what it is given in the order of a list of outcomes, one batch for each; notes who does what."""
+
+    outcomes: ClassVar[list[Outcome]] = []
+    done: ClassVar[list[str]] = []
+
+    def __enter__(self) -> Self:
+        self._sent: list[Shipment] = []
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        return
+
+    def send(self, shipments: Sequence[Shipment]) -> None:
+        self._sent += shipments
+        self.done.extend(["sent"] if shipments else [])
+
+    def ended(self, _seconds: float, enough: int) -> list[tuple[Shipment, Result]]:
+        batch, self._sent = self._sent, []
+        return list(zip(batch, ended(batch, self.outcomes.pop(0)), strict=True))
+
+
+@pytest.mark.parametrize(
+    ("first", "order"),
+    [
+        (Outcome.CONFIRMED, ["sent", "sent", "written", "written"]),
+        (Outcome.MISMATCH, ["sent", "written", "sent", "written"]),
+    ],
+)
+def test_the_next_ones_travel_while_results_are_written_unless_something_failed(
+    two: World, monkeypatch: pytest.MonkeyPatch, first: Outcome, order: list[str]
+) -> None:
+    wait_for(two, "H29.17", 2)
+    settle, done = pushing.settle, list[str]()
+
+    def noted(results: Sequence[Result], *, now: datetime) -> None:
+        done.extend(["written"] if results else [])
+        settle(results, now=now)
+
+    monkeypatch.setattr(_Pusher, "done", done)
+    monkeypatch.setattr(_Pusher, "outcomes", [first, Outcome.CONFIRMED])
+    monkeypatch.setattr("exchange.transport.Pusher", _Pusher)
+    monkeypatch.setattr(pushing, "settle", noted)
+    monkeypatch.setattr(pushing, "PER_SYSTEM", 1)
+    pushing.push_lane(Lane.NORMAL)
+    assert done == order
