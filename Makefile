@@ -27,7 +27,7 @@ test: lint ## Mọi kiểm tra và kiểm thử / lint, then every test
 	@if $(BIN)/python -m tests.services; then HUB_TEST_ENGINE=production $(BIN)/python -m pytest -n $(JOBS); \
 	elif [ "$$HUB_TEST_REQUIRE_ALL" = 1 ]; then exit 1; fi
 
-bench: .venv/requirements-dev.txt ## Đo tốc độ so với mức sàn, trên cả hai cấu hình / speed beside its floor, on both set-ups (10 minutes; SIZE=1000000: the pages on so many deliveries)
+bench: .venv/requirements-dev.txt ## Đo tốc độ so với mức sàn, trên cả hai cấu hình / speed beside its floor, on both set-ups (20 minutes; SIZE=1000000: the pages on so many deliveries)
 	$(if $(SIZE),$(BIN)/python -m tests.bench.pages --deliveries $(SIZE),$(BIN)/python -m tests.bench)
 
 audit: .venv/requirements-dev.txt ## Hỏi các lỗ hổng đã công bố của thư viện (cần mạng) / known vulnerabilities of the locked libraries (needs the network)

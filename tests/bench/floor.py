@@ -19,7 +19,7 @@ from uuid import uuid4
 TABLES = (
     "exchange_event", "exchange_eventbody", "exchange_pending", "exchange_feedentry",
     "exchange_statisticsdelta", "exchange_package", "exchange_delivery",
-    "exchange_attachedfile",
+    "exchange_attachedfile", "exchange_attempt",
 )  # fmt: skip
 _UUID, _DIGEST = "#uuid ", "#sha256"
 DS = "{http://www.w3.org/2000/09/xmldsig#}"
@@ -30,11 +30,12 @@ def prepare(package: str) -> dict[str, list[tuple[Any, ...]]]:
     returns the rows of `package`."""
     from django.db import connection
 
-    like = "CREATE TABLE {floor} AS SELECT * FROM {table} WHERE 1 = 0"
+    like = "CREATE TABLE IF NOT EXISTS {floor} AS SELECT * FROM {table} WHERE 1 = 0"
     if connection.vendor == "postgresql":
-        like = "CREATE TABLE {floor} (LIKE {table} INCLUDING ALL)"
+        like = "CREATE TABLE IF NOT EXISTS {floor} (LIKE {table} INCLUDING ALL)"
     else:
         package = package.replace("-", "")
+    of_package = f"SELECT id FROM exchange_delivery WHERE package_id = '{package}'"
     of_events = f"IN (SELECT id FROM exchange_event WHERE package = '{package}')"
     which = {
         "exchange_event": f"package = '{package}'",
@@ -45,10 +46,11 @@ def prepare(package: str) -> dict[str, list[tuple[Any, ...]]]:
         "exchange_package": f"id = '{package}'",
         "exchange_delivery": f"package_id = '{package}'",
         "exchange_attachedfile": f"package_id = '{package}'",
+        "exchange_attempt": f"delivery_id IN ({of_package})",
     }
     rows: dict[str, list[tuple[Any, ...]]] = {}
     with connection.cursor() as cursor:
-        cursor.execute(f"SELECT id FROM exchange_delivery WHERE package_id = '{package}'")
+        cursor.execute(of_package)
         deliveries = {str(one) for (one,) in cursor.fetchall()}
         for table in TABLES:
             cursor.execute(like.format(floor=table.replace("exchange", "floor"), table=table))
@@ -126,6 +128,8 @@ def _marked(table: str, column: str, value: Any, package: str, deliveries: set[s
     """A value that the next acceptance has anew, as a word that no other value is."""
     if (table, column) == ("exchange_package", "sha256"):
         return _DIGEST
+    if (table, column) == ("exchange_attempt", "id"):
+        return f"{_UUID}{value}"
     if column == "position":  # given to an entry of the feed by its first reader
         return None
     if str(value) in {package, *deliveries}:
@@ -133,6 +137,61 @@ def _marked(table: str, column: str, value: Any, package: str, deliveries: set[s
     if isinstance(value, int) and column in ("id", "event_id"):
         return f"#{'exchange_event' if column == 'event_id' else table} {value}"
     return value
+
+
+def of_handover(rows: dict[str, list[tuple[Any, ...]]]) -> dict[str, list[tuple[Any, ...]]]:
+    """Of the `rows` of a pushed package those that its handover wrote: attempt, event and what stands beside
+    it. Not its deltas, of which a batch has a handful."""
+    [event] = [row for row in rows["exchange_event"] if "ContentHandover" in row]
+    [mark] = [value for value in event if _is_mark(value) and value.startswith("#exchange_event")]
+    beside = {
+        table: [row for row in rows[table] if mark in row]
+        for table in ("exchange_eventbody", "exchange_feedentry")
+    }
+    return {
+        "exchange_attempt": rows["exchange_attempt"],
+        "exchange_event": [event],
+        **beside,
+        "exchange_pending": [(mark,)],
+    }
+
+
+def queue(rows: dict[str, list[tuple[Any, ...]]], number: int) -> None:
+    """Let so many copies of the delivery in `rows` wait."""
+    from django.db import connection
+
+    insert({"exchange_delivery": rows["exchange_delivery"]}, [""] * number)
+    with connection.cursor() as cursor:
+        cursor.execute("UPDATE floor_delivery SET state = 'queued', due_at = queued_at")
+
+
+def claim(number: int) -> list[Any]:
+    """Take so many, by hand: their ids."""
+    from django.db import connection
+
+    skip = "FOR UPDATE SKIP LOCKED" if connection.vendor == "postgresql" else ""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "UPDATE floor_delivery SET due_at = expires_at, attempts = attempts + 1 WHERE id IN ("
+            "SELECT id FROM floor_delivery WHERE state = 'queued' AND due_at < expires_at "
+            f"ORDER BY due_at, id LIMIT %s {skip}) RETURNING id",
+            [number],
+        )
+        return [key for (key,) in cursor.fetchall()]
+
+
+def settle(rows: dict[str, list[tuple[Any, ...]]], claimed: list[Any]) -> None:
+    """Write the `rows` of a handover for each of `claimed`, and their new state."""
+    from django.db import connection, transaction
+
+    places = ", ".join(["%s"] * len(claimed))
+    with transaction.atomic(), connection.cursor() as cursor:
+        insert(rows, [""] * len(claimed))
+        cursor.execute(
+            "UPDATE floor_delivery SET state = 'handed_over', handed_over_at = due_at, seq = seq + 1 "
+            f"WHERE id IN ({places})",
+            claimed,
+        )
 
 
 def _is_mark(value: Any) -> bool:

@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
+from itertools import takewhile
 from statistics import quantiles
 
 import aiohttp
@@ -30,15 +31,16 @@ class Times:
         return quantiles(self.each, n=1000, method="inclusive")[min(998, int(part * 1000) - 1)]
 
 
-def closed(call: Call, number: int, clients: int) -> Times:
-    """`number` calls by so many clients, each of which waits for its answer before it calls again."""
+def closed(call: Call, number: int, clients: int, over: Callable[[], bool] = lambda: False) -> Times:
+    """`number` calls by so many clients, each of which waits for its answer before it calls again; fewer
+    when it is `over` before."""
 
     async def run() -> Times:
         times, numbers = Times(), iter(range(number))
         async with _session(clients) as session:
 
             async def client() -> None:
-                for one in numbers:
+                for one in takewhile(lambda _: not over(), numbers):
                     await _timed(call, session, one, times)
 
             began = time.perf_counter()

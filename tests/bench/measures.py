@@ -1,5 +1,7 @@
 """The list of benches; each takes the stage and gives rows."""
 
+import sys
+import time
 import traceback
 from collections.abc import Callable, Iterator, Sequence
 
@@ -23,15 +25,24 @@ ON_ONE_STAGE: tuple[Measure, ...] = (
     evidence.catch_up,
     evidence.verifier,
     exports.trails,
+    resources.pages,
     resources.claims,
 )
 
 
-def run(only: str) -> Iterator[Row]:
-    """The rows of every measure whose module or name has `only` in it."""
+def run(only: str, seconds: float) -> Iterator[Row]:
+    """The rows of every measure whose module or name has `only` in it; after `seconds` none is begun."""
     chosen = [one for one in ON_ONE_STAGE if only in f"{one.__module__}.{one.__name__}"]
+    began = time.monotonic()
     with running() as stage:
         for measure in chosen:
+            passed = time.monotonic() - began
+            if passed > seconds:
+                yield Row(measure.__name__, 0, "", failed=f"not begun within {seconds:.0f} s")
+                continue
+            sys.stderr.write(
+                f"… {passed:4.0f} s: {measure.__module__.rpartition('.')[2]}.{measure.__name__}\n"
+            )
             yield from _rows(measure, stage)
 
 

@@ -7,7 +7,7 @@ import subprocess
 import sys
 import tempfile
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,6 +33,7 @@ class Stage:
     city: World
     directory: Path
     receiver: int
+    receiver_pid: int
     tokens: dict[str, str]
 
     @property
@@ -92,7 +93,8 @@ def running(**extra: str) -> Iterator[Stage]:
         directory = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="hub-bench-")))
         receiver = live.free_port()
         program = (sys.executable, "-m", "tests.bench.receiver", str(receiver), str(RECEIVER_MS))
-        stack.callback(subprocess.Popen(program, cwd=live.ROOT).terminate)
+        receiving = subprocess.Popen(program, cwd=live.ROOT)
+        stack.callback(receiving.terminate)
         callback = f"http://127.0.0.1:{receiver}/edxml"
         web = {"HUB_WEB_PROCESSES": str(PROCESSES), "HUB_WEB_THREADS": str(THREADS)}
         web["HUB_REQUESTS_PER_MINUTE"] = "0"  # one system sends for all of them
@@ -100,7 +102,13 @@ def running(**extra: str) -> Iterator[Stage]:
         crowded = json.loads(live.run(hub.environ, "-m", "tests.bench.crowd", callback))
         hub.clients |= {name: tuple(pair) for name, pair in crowded.items()}
         tokens = {name: hub.token(name) for name in ("office", "puller", "crowd")}
-        yield Stage(hub, World(keys), directory, receiver, tokens)
+        yield Stage(hub, World(keys), directory, receiver, receiving.pid, tokens)
+
+
+def cpu(pids: Iterable[int]) -> float:
+    """Processor seconds of these processes so far."""
+    fields = [Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split() for pid in pids]
+    return sum(int(one[11]) + int(one[12]) for one in fields) / os.sysconf("SC_CLK_TCK")
 
 
 def connect(hub: LiveHub) -> None:
