@@ -3,8 +3,10 @@
 The hub runs in child processes; the test speaks HTTP to it like any agency system.
 """
 
+import atexit
 import json
 import os
+import shutil
 import signal
 import sqlite3
 import subprocess
@@ -14,6 +16,7 @@ from base64 import b64encode
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
+from functools import cache
 from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 from socket import create_server
@@ -169,23 +172,50 @@ def free_port() -> int:
         return port
 
 
+@cache
+def _migrated() -> dict[str, str]:
+    """The environment of an empty hub, whose database is migrated once and copied by every other one."""
+    servers: dict[str, str] = {}
+    if environment.PRODUCTION:
+        url, name = services.database_url(), f"hub_empty_{os.getpid()}"
+        _create(name)
+        atexit.register(_drop, name)
+        servers = {"HUB_DATABASE_URL": f"{url.rpartition('/')[0]}/{name}"}
+    environ = os.environ | servers | {"HUB_DATA_DIR": str(environment.DIRECTORY / "empty")}
+    _migrate(environ)
+    return environ
+
+
+def _migrate(environ: dict[str, str]) -> None:
+    run(environ, "manage.py", "migrate", "--verbosity", "0", "--skip-checks")
+
+
+def _create(name: str, template: str = "template1") -> None:
+    with psycopg.connect(services.database_url(), autocommit=True) as connection:
+        connection.execute(f'CREATE DATABASE "{name}" TEMPLATE "{template}"')
+
+
+def _drop(name: str) -> None:
+    with psycopg.connect(services.database_url(), autocommit=True) as connection:
+        connection.execute(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
+
+
 @contextmanager
-def _database() -> Iterator[dict[str, str]]:
-    """A database of its own on PostgreSQL, or SQLite in the data directory."""
+def _database(directory: Path) -> Iterator[dict[str, str]]:
+    """A migrated database of its own: on PostgreSQL, or SQLite's in `directory`."""
+    empty = _migrated()
     if not environment.PRODUCTION:
+        directory.mkdir()
+        shutil.copy(Path(empty["HUB_DATA_DIR"]) / "hub.sqlite3", directory)
         yield {}
         return
-    name, url = f"hub_{uuid4().hex[:12]}", services.database_url()
-    with psycopg.connect(url, autocommit=True) as connection:
-        connection.execute(f'CREATE DATABASE "{name}"')
+    stem, _, template = empty["HUB_DATABASE_URL"].rpartition("/")
+    name = f"hub_{uuid4().hex[:12]}"
+    _create(name, template)
     try:
-        yield {
-            "HUB_DATABASE_URL": f"{url.rpartition('/')[0]}/{name}",
-            "HUB_BROKER_URL": services.broker_url(),
-        }
+        yield {"HUB_DATABASE_URL": f"{stem}/{name}", "HUB_BROKER_URL": services.broker_url()}
     finally:
-        with psycopg.connect(url, autocommit=True) as connection:
-            connection.execute(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
+        _drop(name)
 
 
 def run(environ: dict[str, str], *words: str) -> str:
@@ -206,7 +236,7 @@ def running(directory: Path, keys: Keys, callback_url: str, **extra: str) -> Ite
         (environment.DIRECTORY / "trust" / "root.cert.pem").read_bytes()
     )
     own = {name: value for name, value in os.environ.items() if not name.startswith("HUB_")}
-    with _database() as servers:
+    with _database(directory / "hub") as servers:
         environ = (
             own
             | servers
@@ -223,7 +253,8 @@ def running(directory: Path, keys: Keys, callback_url: str, **extra: str) -> Ite
                 **extra,
             }
         )
-        run(environ, "manage.py", "migrate", "--verbosity", "0")
+        if "HUB_DATABASE_URL" in extra:  # a server of the test's own
+            _migrate(environ)
         run(environ, "manage.py", "make_keys")
         certificates = {code: identity.der.hex() for code, identity in keys.identities.items()}
         (directory / "city.json").write_text(

@@ -14,6 +14,8 @@ from exchange.envelope import package as envelope
 from tests.live import LiveHub, descendants, running
 from tests.world import Keys, World
 
+pytestmark = pytest.mark.xdist_group("slow callers")  # one hub for all of them
+
 THREADS = 4
 PLACES = 16 * THREADS
 LARGE = 8 * 1024 * 1024

@@ -2,13 +2,14 @@
 
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandParser
+from django.core.management.base import CommandParser
 
 from exchange import registry
 from exchange.management import console
+from exchange.management.command import HubCommand
 
 
-class Command(BaseCommand):
+class Command(HubCommand):
     """Store a revocation list."""
 
     help = "Store the revocation list in FILE (PEM or DER), if it is newer than the stored one."

@@ -5,10 +5,11 @@ from argparse import ArgumentTypeError
 from datetime import date
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import CommandError, CommandParser
 
 from exchange import clocks
 from exchange.management import console
+from exchange.management.command import HubCommand
 
 
 def _day(text: str) -> date:
@@ -18,7 +19,7 @@ def _day(text: str) -> date:
         raise ArgumentTypeError(f"{text}: YYYY-MM-DD") from error
 
 
-class Command(BaseCommand):
+class Command(HubCommand):
     """Enter or remove days."""
 
     help = (

@@ -3,14 +3,15 @@
 from dataclasses import asdict
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandParser
+from django.core.management.base import CommandParser
 from django.utils import timezone
 
 from exchange import retention
+from exchange.management.command import HubCommand
 from exchange.management.console import text
 
 
-class Command(BaseCommand):
+class Command(HubCommand):
     """Apply HUB_KEEP_EVENTS and HUB_KEEP_PACKAGES; the scheduler does so once a day."""
 
     help = (

@@ -5,13 +5,14 @@ import sys
 from typing import Any
 
 from django.conf import settings
-from django.core.management.base import BaseCommand, CommandParser
+from django.core.management.base import CommandParser
 
 from exchange.doctor import run
 from exchange.doctor.faults import Finding
+from exchange.management.command import HubCommand
 
 
-class Command(BaseCommand):
+class Command(HubCommand):
     """Look at the whole hub."""
 
     help = (

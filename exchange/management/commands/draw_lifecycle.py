@@ -7,10 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from django.conf import settings
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError
 
 from exchange.envelope.codes import STATUS_CODES
 from exchange.lifecycle import ANSWER_EVENTS, FOLLOWS, MOVES, REPLIES, REQUESTS, judge
+from exchange.management.command import HubCommand
 from exchange.models import Answer
 
 PAGE = Path(settings.BASE_DIR) / "docs" / "lifecycle.md"
@@ -100,7 +101,7 @@ def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
-class Command(BaseCommand):
+class Command(HubCommand):
     """Write the page; with --check only compare it."""
 
     requires_system_checks = ()

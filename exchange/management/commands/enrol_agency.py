@@ -3,13 +3,14 @@
 from pathlib import Path
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import CommandError, CommandParser
 
 from exchange import registry
 from exchange.management import console
+from exchange.management.command import HubCommand
 
 
-class Command(BaseCommand):
+class Command(HubCommand):
     """Register agencies."""
 
     help = (

@@ -3,14 +3,15 @@
 from secrets import token_hex
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandParser
+from django.core.management.base import CommandParser
 
 from agencies.directory import System
 from exchange import registry
 from exchange.management import console
+from exchange.management.command import HubCommand
 
 
-class Command(BaseCommand):
+class Command(HubCommand):
     """Register a system."""
 
     help = "Register a system and print its credentials, which can never be read again."

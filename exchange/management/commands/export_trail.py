@@ -2,13 +2,14 @@
 
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandParser
+from django.core.management.base import CommandParser
 
 from exchange.management import exporting
+from exchange.management.command import HubCommand
 from exchange.models import ExportFormat, ExportKind
 
 
-class Command(BaseCommand):
+class Command(HubCommand):
     """Write the file, and the event that says so."""
 
     help = (

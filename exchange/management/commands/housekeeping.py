@@ -4,12 +4,13 @@ import json
 from datetime import UTC, datetime
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandParser
+from django.core.management.base import CommandParser
 
 from exchange import housekeeping
+from exchange.management.command import HubCommand
 
 
-class Command(BaseCommand):
+class Command(HubCommand):
     """What the scheduler does every night, now."""
 
     help = (

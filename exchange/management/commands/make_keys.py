@@ -3,12 +3,12 @@
 from typing import Any
 
 from django.conf import settings
-from django.core.management.base import BaseCommand
 
 from exchange import keys
+from exchange.management.command import HubCommand
 
 
-class Command(BaseCommand):
+class Command(HubCommand):
     """Make the keys that are missing."""
 
     help = "Make the hub's own keys that are not there yet (HUB_KEYS_DIR); keys that are there stay."

@@ -4,16 +4,17 @@ import time
 from datetime import UTC, datetime
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import CommandError, CommandParser
 
 from exchange import sealing
+from exchange.management.command import HubCommand
 from exchange.management.console import change
 from exchange.signer import SignerRefused
 
 PATIENCE_SECONDS = 30
 
 
-class Command(BaseCommand):
+class Command(HubCommand):
     """Open a new log whose first event carries the last published checkpoint and the incident."""
 
     help = (

@@ -3,12 +3,13 @@
 import json
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandParser
+from django.core.management.base import CommandParser
 
 from exchange import recount
+from exchange.management.command import HubCommand
 
 
-class Command(BaseCommand):
+class Command(HubCommand):
     """Count again."""
 
     help = (

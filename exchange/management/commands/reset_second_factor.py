@@ -3,13 +3,14 @@
 from typing import Any
 
 from django.contrib.auth.models import User
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import CommandError, CommandParser
 
 from exchange import second_factor
 from exchange.management import console
+from exchange.management.command import HubCommand
 
 
-class Command(BaseCommand):
+class Command(HubCommand):
     """Switch the second factor of an account off."""
 
     help = "Switch the second factor of the account USERNAME off; the security stream tells who did."

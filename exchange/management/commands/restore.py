@@ -4,16 +4,17 @@ from pathlib import Path
 from typing import Any
 
 from django.core.management import call_command
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import CommandError, CommandParser
 from django.db import connection
 
 from exchange import signer, vault
 from exchange.evidence.tree import Broken
 from exchange.management import backup, console
+from exchange.management.command import HubCommand
 from exchange.models import Event, Log, Package
 
 
-class Command(BaseCommand):
+class Command(HubCommand):
     """Restore into an empty database and an empty vault."""
 
     help = (

@@ -2,15 +2,16 @@
 
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import CommandError, CommandParser
 
 from agencies.certificates import fingerprint, load
 from agencies.directory import System
 from exchange import registry
 from exchange.management import console
+from exchange.management.command import HubCommand
 
 
-class Command(BaseCommand):
+class Command(HubCommand):
     """Restrict a system, or show its restrictions."""
 
     help = "Restrict where the system NAME may call from and how often; without options show what holds."

@@ -2,15 +2,16 @@
 
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import CommandError, CommandParser
 
 from agencies.directory import System
 from exchange import registry
 from exchange.management import console
+from exchange.management.command import HubCommand
 from exchange.models import Circuit
 
 
-class Command(BaseCommand):
+class Command(HubCommand):
     """Resume a paused or broken system."""
 
     help = "End the pause of the system NAME and forget its failures; what waited for it is tried at once."

@@ -4,13 +4,14 @@ import json
 from datetime import timedelta
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import CommandError, CommandParser
 
 from exchange import keys, rotation
+from exchange.management.command import HubCommand
 from exchange.management.console import change, file_bytes
 
 
-class Command(BaseCommand):
+class Command(HubCommand):
     """Put a new key in force; the old files stay."""
 
     help = (

@@ -2,14 +2,15 @@
 
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import CommandError, CommandParser
 
 from agencies.directory import System
 from exchange import registry
 from exchange.management import console
+from exchange.management.command import HubCommand
 
 
-class Command(BaseCommand):
+class Command(HubCommand):
     """Rotate the secret that signs pushes, or with --vxp the one of the account on the VXP face."""
 
     help = (

@@ -9,19 +9,18 @@ from http.client import HTTPConnection, HTTPException
 from typing import Any
 
 from django.conf import settings
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import CommandError, CommandParser
 
 from exchange import metrics
-from exchange.checks import HUB
 from exchange.management import single
+from exchange.management.command import HubCommand
 from exchange.management.supervisor import Command as Child
 from exchange.management.supervisor import Supervisor
 
 
-class Command(BaseCommand):
+class Command(HubCommand):
     """Start web, worker and scheduler, keep them running, stop them together."""
 
-    requires_system_checks = (HUB,)  # the others load every page
     help = "Run web, worker and scheduler under one supervisor until Ctrl-C. One hub per data directory."
 
     def add_arguments(self, parser: CommandParser) -> None:

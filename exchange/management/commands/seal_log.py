@@ -6,17 +6,16 @@ import threading
 from datetime import UTC, datetime
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import CommandError, CommandParser
 
 from exchange import facts, keys, sealing
-from exchange.checks import HUB
+from exchange.management.command import HubCommand
 from exchange.signer import SignerRefused
 
 
-class Command(BaseCommand):
+class Command(HubCommand):
     """Seal events into the log until a signal, or once."""
 
-    requires_system_checks = (HUB,)  # the others load every page
     help = (
         "Enter committed events into the log and sign its heads, until SIGTERM or Ctrl-C. "
         "Any number may run: one leads, the others stand by. --once: exit code 1 when it could not be done."

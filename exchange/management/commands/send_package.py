@@ -3,12 +3,13 @@
 import os
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import CommandError, CommandParser
 
 from exchange.management import client, console
+from exchange.management.command import HubCommand
 
 
-class Command(BaseCommand):
+class Command(HubCommand):
     """Send a package."""
 
     help = "POST the package FILE to a hub and print its answer; exit code 1 when it is refused."

@@ -6,16 +6,17 @@ from typing import Any
 from django.conf import settings
 from django.contrib.auth.models import Group, User
 from django.core.management import call_command
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import CommandError, CommandParser
 
 from exchange import keys, siem
 from exchange.doctor import database, machine, trust
 from exchange.management import console
+from exchange.management.command import HubCommand
 
 ROLES = ("registrar", "operator")
 
 
-class Command(BaseCommand):
+class Command(HubCommand):
     """Safe to run again: what is there stays as it is."""
 
     help = (

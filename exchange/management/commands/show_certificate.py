@@ -2,14 +2,15 @@
 
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import CommandError, CommandParser
 
 from agencies.directory import System
 from exchange import registry
 from exchange.management import console
+from exchange.management.command import HubCommand
 
 
-class Command(BaseCommand):
+class Command(HubCommand):
     """Set or remove the hub's client certificate for one system."""
 
     help = "Show this TLS client certificate when packages and notices are pushed to the system NAME."

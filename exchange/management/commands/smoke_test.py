@@ -6,10 +6,12 @@ from http.client import HTTPConnection, HTTPException
 from typing import Any
 
 from django.conf import settings
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import CommandError, CommandParser
+
+from exchange.management.command import HubCommand
 
 
-class Command(BaseCommand):
+class Command(HubCommand):
     """Ask the web process of this machine."""
 
     help = "Wait until the hub answers with the version of this code and is ready to take packages."

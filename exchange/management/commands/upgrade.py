@@ -6,17 +6,18 @@ from pathlib import Path
 from typing import Any
 
 from django.core.management import call_command
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import CommandError, CommandParser
 from django.db import connection
 from django.db.migrations.executor import MigrationExecutor
 
 from exchange.doctor import run
+from exchange.management.command import HubCommand
 
 _EXPECTED = ("migrations.missing", "web.silent", "worker.silent", "sealer.silent", "sealer.lags")
 """What may be so before an upgrade: the new code is there already, and the processes may be stopped."""
 
 
-class Command(BaseCommand):
+class Command(HubCommand):
     """Bring the database and the processes to the version of this code."""
 
     help = (

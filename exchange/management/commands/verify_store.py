@@ -5,10 +5,11 @@ import sys
 from dataclasses import asdict
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import CommandError, CommandParser
 from django.db import DatabaseError
 
 from exchange.audit import store
+from exchange.management.command import HubCommand
 
 WORDS = {
     "missing": "thiếu trong kho / missing in the store",
@@ -17,7 +18,7 @@ WORDS = {
 }
 
 
-class Command(BaseCommand):
+class Command(HubCommand):
     """Rehash the store and say what does not hold."""
 
     help = (
