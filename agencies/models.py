@@ -165,6 +165,10 @@ class Alias(models.Model):
         return started and (self.valid_until is None or at < self.valid_until)
 
 
+# Of a system: it asks for its inbox, and wants to be told when something comes.
+WANTS_NOTICES = Q(notice=True, delivery="pull") & ~Q(callback_url="")
+
+
 class System(models.Model):
     """A connected document-management system: how to reach it and for which agencies it speaks."""
 
@@ -245,6 +249,11 @@ class System(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+    @property
+    def wants_notices(self) -> bool:
+        """The same as WANTS_NOTICES."""
+        return self.notice and self.delivery == self.Delivery.PULL and self.callback_url != ""
 
 
 class Credential(AbstractApplication):

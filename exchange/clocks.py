@@ -161,14 +161,7 @@ def _notice(row: Delivery) -> transport.Notice:
         "recipient": row.recipient_code,
         "receipt_due_at": row.receipt_due_at.isoformat() if row.receipt_due_at else None,
     }
-    return transport.Notice(
-        id=str(row.id),
-        url=row.system.callback_url,
-        secrets=bytes(row.system.webhook_secrets),
-        body=json.dumps(told).encode(),
-        ca_pem=row.system.ca_pem,
-        identity=bytes(row.system.push_identity),
-    )
+    return transport.Notice.to(row.system, str(row.id), json.dumps(told).encode())
 
 
 # --- e-mail ---------------------------------------------------------------------------------------------

@@ -12,7 +12,7 @@ from django.db.models import Exists, OuterRef, QuerySet
 
 from agencies.models import Agency, System
 from exchange import lifecycle, log, routing, waiting, wake
-from exchange.models import Delivery, Event, State
+from exchange.models import Delivery, Event, InboxNotice, State
 from exchange.refusals import Refused
 
 BATCH = 200
@@ -24,6 +24,7 @@ _OPEN = (State.QUEUED, State.HANDED_OVER)
 
 def inbox(system: System, *, limit: int, kind: str = "", lease: timedelta, now: datetime) -> list[Delivery]:
     """What waits for the agencies of `system`, most urgent first; `lease` hides it from other pollers."""
+    note_question(system, now=now, lease=lease)
     rows = Delivery.objects.waiting(now).filter(system=system).in_order()
     if kind:
         rows = rows.filter(package__kind=kind)
@@ -35,6 +36,12 @@ def inbox(system: System, *, limit: int, kind: str = "", lease: timedelta, now: 
         Delivery.objects.filter(id__in=ids).update(due_at=now + lease)
     leased = Delivery.objects.filter(id__in=ids).in_order()
     return list(leased.select_related("package", "package__sender"))
+
+
+def note_question(system: System, *, now: datetime, lease: timedelta = timedelta()) -> None:
+    """`system` is about to look into its inbox, so it need not be told what is there."""
+    if system.wants_notices:
+        InboxNotice.objects.asked(system.pk, now, lease)
 
 
 def wait_for_inbox(
@@ -208,6 +215,7 @@ def resend(delivery_id: UUID, *, actor: log.Actor, now: datetime, reason: str) -
         lifecycle.record([change], at=now, actor=actor)
         row.save(update_fields=["system", "push", "held", "queued_at", "warn_at", "receipt_due_at"])
         wake.after_commit([row.lane] if row.push else [])
+        wake.for_inboxes([] if row.held else [row.system])
     return row
 
 

@@ -338,6 +338,7 @@ def _admit(checked: Checked, about: Delivery | None = None) -> Acceptance:
         with transaction.atomic(durable=True):
             written = _write(checked, about)
             wake.after_commit(item.lane for item in written.deliveries if item.push)
+            wake.for_inboxes(item.system for item in written.deliveries if not item.held)
     except (IntegrityError, Refused):
         # The same bytes may have come twice at once, and the other one was first.
         if replayed := _replay(checked.sender, checked.arrival.sha256):

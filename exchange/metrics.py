@@ -24,6 +24,7 @@ EVENTS = Counter(
     "hub_events", "Events committed to the audit log: deliveries by result, among others", ["event"]
 )
 ATTEMPTS = Counter("hub_attempts", "Pushes that ended, by how", ["outcome"])
+NOTICES = Counter("hub_notices", "Inbox notices that ended, by how", ["result"])
 RETRIES = Counter("hub_retries", "Pushes that failed and will be tried again", ["lane"])
 SECURITY_EVENTS = Counter("hub_security_events", "Lines of the security stream", ["event"])
 

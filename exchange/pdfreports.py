@@ -191,10 +191,12 @@ def _decide(package: Package, verdict: PdfVerdict, now: datetime) -> None:
     """Let go of the deliveries that waited for the report, or let them fail: their recipients refuse broken
     signatures, and nothing else that a report may say."""
     waiting = Delivery.objects.queued().filter(package=package, held=True)
-    rows = list(waiting.select_related("package").order_by("id").select_for_update(of=("self",)))
+    chosen = waiting.select_related("package", "system").order_by("id")
+    rows = list(chosen.select_for_update(of=("self",)))
     if verdict != PdfVerdict.BROKEN:
         Delivery.objects.filter(pk__in=[row.pk for row in rows]).update(held=False)
         wake.after_commit(row.lane for row in rows if row.push)
+        wake.for_inboxes(row.system for row in rows)
         return
     for row in rows:
         lifecycle.move(row, "ContentHandoverFailure", now)

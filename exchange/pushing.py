@@ -17,7 +17,7 @@ from uuid import UUID
 import structlog
 from django.conf import settings
 from django.db import transaction
-from django.db.models import F, OuterRef, Q, QuerySet, Subquery
+from django.db.models import F, OuterRef, QuerySet, Subquery
 from django.db.models.functions import Coalesce
 
 from agencies.models import System
@@ -110,12 +110,7 @@ def _ready(lane: int, now: datetime) -> QuerySet[System]:
     """
     first = _due(lane, now).filter(system=OuterRef("pk")).order_by("due_at").values("due_at")[:1]
     return (
-        System.objects.filter(
-            Q(circuit=None) | Q(circuit__probe_at=None) | Q(circuit__probe_at__lte=now),
-            delivery=System.Delivery.PUSH,
-            paused_at=None,
-            suspended_at=None,
-        )
+        System.objects.filter(Circuit.lets_through(now), delivery=System.Delivery.PUSH)
         .select_related("circuit")
         .annotate(waits_since=Subquery(first))
         .filter(waits_since__isnull=False)

@@ -23,7 +23,7 @@ from agencies.connections import SystemFacts
 from agencies.directory import Agency, Alias, Certificate, Credential, System, fold
 from agencies.enrolment import AgencyFacts, AliasSpec, EnrolmentError, ImportReport
 from exchange import keys, log, transport, wake
-from exchange.models import Circuit, Delivery, Lane
+from exchange.models import Circuit, Delivery, InboxNotice, Lane
 
 __all__ = ["Change", "EnrolmentError", "ImportReport", "Registration", "SystemFacts"]
 
@@ -332,19 +332,14 @@ def resume(system: System, *, by: Change) -> None:
     by.note(system.id, "system.unpaused" if paused else "system.tried-again")
     Circuit.objects.filter(pk=system.pk).delete()
     Delivery.objects.queued().filter(system=system, push=True).update(due_at=by.at)
+    InboxNotice.objects.filter(pk=system.pk).update(due_at=by.at, failures=0)
     wake.after_commit(Lane.values)
+    wake.for_notices()
 
 
 def test_connection(system: System, *, by: Change) -> bool:
     """Send `system` a signed notice without content; whether it was taken is returned and noted."""
-    notice = transport.Notice(
-        id=str(uuid4()),
-        url=system.callback_url,
-        secrets=bytes(system.webhook_secrets),
-        body=b'{"type": "test"}',
-        ca_pem=system.ca_pem,
-        identity=bytes(system.push_identity),
-    )
+    notice = transport.Notice.to(system, str(uuid4()), b'{"type": "test"}')
     taken = bool(transport.notify([notice]))
     by.note(system.id, "system.reached" if taken else "system.not-reached")
     return taken
@@ -518,3 +513,4 @@ def _redirect(agency: Agency, system: System, at: datetime) -> None:
     waiting = Delivery.objects.queued().filter(recipient=agency).exclude(system=system)
     if waiting.update(system=system, push=_pushed(system), due_at=at):
         wake.after_commit(Lane.values)
+        wake.for_inboxes([system])

@@ -12,6 +12,7 @@ from exchange import (
     housekeeping,
     leaps,
     mode,
+    notices,
     pdfreports,
     pushing,
     registry,
@@ -33,6 +34,14 @@ def deliver(lane: int) -> None:
         registry.pause_gone(system, now=datetime.now(UTC))
 
 
+@app.task(name="exchange.tasks.send_notices")
+def send_notices() -> None:
+    """Tell systems that something is in their inboxes; one whose endpoint answered 410 is paused."""
+    if mode.moving():
+        for system in notices.send():
+            registry.pause_gone(system, now=datetime.now(UTC))
+
+
 @app.task(name="exchange.tasks.sweep")
 def sweep() -> None:
     """Expire what is late, wake the lanes in which something was forgotten, bring feed and counters up."""
@@ -43,6 +52,8 @@ def sweep() -> None:
     if even:
         delivery.expire(now)
     wake.lanes_now(pushing.due_lanes(now))
+    if notices.are_due(now):
+        wake.notices_now()
     feed.publish()
     statistics.fold()
 

@@ -4,7 +4,8 @@ A wake-up that is lost costs seconds, never a delivery: the sweep finds whatever
 why a broker that cannot be reached is logged here and refuses nothing.
 """
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
+from datetime import UTC, datetime
 from functools import partial
 from uuid import UUID
 
@@ -12,7 +13,9 @@ import structlog
 from django.db import transaction
 from kombu.exceptions import OperationalError
 
-from exchange.celery import EXPORTS, LANES, app, queue
+from agencies.models import System
+from exchange.celery import EXPORTS, HOUSEKEEPING, LANES, app, queue
+from exchange.models import InboxNotice
 
 log = structlog.get_logger(__name__)
 
@@ -31,6 +34,32 @@ def lanes_now(lanes: Iterable[int]) -> None:
             )
         except (OperationalError, OSError) as error:
             log.warning("wake_up_lost", lane=LANES[lane], error=str(error))
+
+
+def for_inboxes(systems: Iterable[System]) -> None:
+    """When the running transaction has committed, have those of `systems` told that want to hear of what it
+    put into their inboxes."""
+    keys = {system.pk for system in systems if system.wants_notices}
+    if keys:
+        transaction.on_commit(partial(_inboxes_now, keys))
+
+
+def _inboxes_now(systems: Collection[UUID]) -> None:
+    if InboxNotice.objects.want(systems, datetime.now(UTC)):
+        notices_now()
+
+
+def for_notices() -> None:
+    """When the running transaction has committed, have the notices sent that are due."""
+    transaction.on_commit(notices_now)
+
+
+def notices_now() -> None:
+    """Have the notices sent that are due."""
+    try:
+        app.send_task("exchange.tasks.send_notices", queue=queue(HOUSEKEEPING), retry=False, expires=60)
+    except (OperationalError, OSError) as error:
+        log.warning("wake_up_lost", lane=HOUSEKEEPING, error=str(error))
 
 
 def for_exports(keys: Iterable[UUID]) -> None:

@@ -97,6 +97,7 @@ class SystemAdmin(RecordAdmin):
                     "delivery",
                     "callback_url",
                     "notice",
+                    "noticed",
                     "vxp_id",
                 )
             },
@@ -157,6 +158,11 @@ class SystemAdmin(RecordAdmin):
         """Why nothing is pushed to it now, and when the next try is."""
         circuit = systems.broken(system)
         return systems.broken_words(circuit) if circuit else None
+
+    @shows(_("thông báo hộp thư"))
+    def noticed(self, system: System) -> str | None:
+        """The last inbox notice, and whether it fails."""
+        return systems.notice_words(system)
 
 
 @admin.register(Certificate)

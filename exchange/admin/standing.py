@@ -175,7 +175,7 @@ def _late(row: Delivery, said: str, now: datetime) -> str:
 def _waiting(row: Delivery, said: str, now: datetime) -> str:
     if row.awaits_report:
         return _("Chờ trục kiểm tra chữ ký trong tệp PDF, theo yêu cầu của nơi nhận.")
-    if row.system.suspended_at or row.system.paused_at:
+    if row.system.suspended_at or (row.push and row.system.paused_at):
         return _("Hệ thống “%(system)s” của nơi nhận đang tạm dừng.") % {"system": row.system.name}
     if row.push:
         return _last(row) or _("Trục đang đẩy tới hệ thống của nơi nhận.")

@@ -18,7 +18,7 @@ from exchange import registry
 from exchange.admin.confirm import Ask, Given, Outcome, actor_of, confirm, require
 from exchange.admin.document import Button
 from exchange.admin.looks import shown
-from exchange.models import Circuit
+from exchange.models import Circuit, InboxNotice
 
 PAUSE, ROTATE, REVOKE = "agencies.pause_system", "agencies.rotate_credential", "agencies.revoke_certificate"
 OVERLAPS = (
@@ -67,6 +67,25 @@ def broken_words(circuit: Circuit) -> str:
     return (
         f"{told}; " + _("thử lại lúc %(at)s") % {"at": shown(circuit.probe_at)} if circuit.probe_at else told
     )
+
+
+def notice_words(system: System) -> str | None:
+    """When it was last told that something is in its inbox, and what became of the present notice."""
+    if not system.wants_notices:
+        return None
+    notice: InboxNotice | None = getattr(system, "inbox_notice", None)
+    if notice is None or (notice.told_at is None and not notice.failures):
+        return _("chưa gửi lần nào")
+    told = _("hệ thống nhận gần nhất lúc %(at)s") % {"at": shown(notice.told_at)}
+    if notice.failures:
+        facts = {
+            "count": number_format(notice.failures, force_grouping=True),
+            "since": shown(notice.wanted_at),
+            "at": shown(notice.due_at),
+        }
+        failing = _("%(count)s lần không gửi được; chờ báo từ %(since)s; thử lại lúc %(at)s") % facts
+        return f"{failing}; {told}" if notice.told_at else failing
+    return f"{told}; " + _("từ đó chưa hỏi hộp thư") if notice.unanswered else told
 
 
 def certificate_buttons(request: HttpRequest, certificate: Certificate) -> list[Button]:

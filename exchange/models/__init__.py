@@ -28,6 +28,7 @@ from exchange.models.export import (
 from exchange.models.fact import Fact
 from exchange.models.feed import FeedEntry, FeedHead
 from exchange.models.holiday import Holiday
+from exchange.models.inbox_notice import InboxNotice
 from exchange.models.log import (
     Checkpoint,
     Log,
@@ -68,6 +69,7 @@ __all__ = [
     "FeedEntry",
     "FeedHead",
     "Holiday",
+    "InboxNotice",
     "Kind",
     "Lane",
     "Log",

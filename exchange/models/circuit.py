@@ -1,4 +1,4 @@
-"""The circuit breaker of a system that is pushed to."""
+"""The circuit breaker of a system that is called: that packages are pushed to, or inbox notices sent."""
 
 import random
 from collections.abc import Sequence
@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from uuid import UUID
 
 from django.db import models
+from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
 
 from agencies.models import System
@@ -15,7 +16,7 @@ FIRST_PAUSE = timedelta(seconds=10)
 LONGEST_PAUSE = timedelta(minutes=10)
 
 
-def _pause(number: int) -> timedelta:
+def pause(number: int) -> timedelta:
     """How long the `number`-th pause is: it doubles, with jitter."""
     doubled: timedelta = FIRST_PAUSE * 2 ** min(number - 1, 20)
     longest = min(LONGEST_PAUSE, doubled)
@@ -36,14 +37,14 @@ class CircuitManager(models.Manager["Circuit"]):
         wait = max((wait for wait in waits if wait), default=timedelta())
         if circuit.failures >= TOLERATED:
             circuit.opened_at, circuit.pauses = circuit.opened_at or now, circuit.pauses + 1
-            wait = max(wait, _pause(circuit.pauses))
+            wait = max(wait, pause(circuit.pauses))
         if wait:
             circuit.probe_at = now + wait
         circuit.save()
 
 
 class Circuit(models.Model):
-    """A system whose last pushes failed. There is no row for one that answers well.
+    """A system whose last pushes, or notices, failed. There is no row for one that answers well.
 
     Open: nothing is pushed before `probe_at`, then one delivery as a probe. An operator's pause is a thing of
     the registry (`System.paused_at`) and stands beside it.
@@ -65,3 +66,9 @@ class Circuit(models.Model):
 
     def __str__(self) -> str:
         return f"{self.system_id}: {self.failures}"
+
+    @staticmethod
+    def lets_through(now: datetime) -> Q:
+        """Of systems: neither suspended nor paused, and the circuit is closed, or a probe is due."""
+        closed = Q(circuit=None) | Q(circuit__probe_at=None) | Q(circuit__probe_at__lte=now)
+        return closed & Q(paused_at=None, suspended_at=None)

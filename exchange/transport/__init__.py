@@ -7,6 +7,7 @@ up to a small limit, every wait has an end.
 from exchange.transport.calls import (
     Notice,
     Submitted,
+    Told,
     Unanswered,
     Unfetched,
     Upstream,
@@ -14,6 +15,7 @@ from exchange.transport.calls import (
     fetch,
     notify,
     submit,
+    tell,
 )
 from exchange.transport.connection import AddressRefused, check_address, check_identity
 from exchange.transport.push import MISSING, Ended, Pusher, Relay, Result, Shipment
@@ -28,6 +30,7 @@ __all__ = [
     "Result",
     "Shipment",
     "Submitted",
+    "Told",
     "Unanswered",
     "Unfetched",
     "Upstream",
@@ -37,4 +40,5 @@ __all__ = [
     "fetch",
     "notify",
     "submit",
+    "tell",
 ]

@@ -4,26 +4,31 @@ import asyncio
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from io import BytesIO
+from typing import Self
 from urllib.parse import urlsplit
 
 import aiohttp
 import structlog
 from django.conf import settings
 
+from agencies.models import System
 from exchange import axis, keys
 from exchange.transport.connection import (
     AGENT,
     CONNECT_SECONDS,
     open_sessions,
+    printable,
     read_body,
+    retry_after,
     session,
     sign,
     trust,
 )
 
 ASK_SECONDS = 300
+NOTICE_SECONDS = 10
 FETCH_SECONDS = 60
 FETCH_LIMIT = 32 * 1024 * 1024
 
@@ -32,7 +37,7 @@ _logger = structlog.get_logger(__name__)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Notice:
-    """A thin notice for a system that wants them: JSON about a delivery, never its content."""
+    """A thin notice for a system that wants them: JSON, never content. The secrets as stored, encrypted."""
 
     id: str
     url: str
@@ -41,39 +46,74 @@ class Notice:
     ca_pem: str = ""
     identity: bytes = b""
 
+    @classmethod
+    def to(cls, system: System, key: str, body: bytes) -> Self:
+        """`body` for `system`; `key` is the same whenever the same is told."""
+        return cls(
+            id=key,
+            url=system.callback_url,
+            secrets=bytes(system.webhook_secrets),
+            body=body,
+            ca_pem=system.ca_pem,
+            identity=bytes(system.push_identity),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What became of a notice sent `at`: the status answered, if any, when to try again at the earliest."""
+
+    at: datetime
+    status: int | None
+    detail: str
+    retry_after: timedelta | None = None
+
+    @property
+    def taken(self) -> bool:
+        """True when the receiver took it."""
+        return self.status is not None and 200 <= self.status < 300
+
 
 def notify(notices: Sequence[Notice]) -> set[str]:
     """POST every thin notice once; returns the ids of those that were taken (2xx).
 
     Nothing is tried again: what a notice tells stands in the inbox and in the event feed anyway.
     """
-    return asyncio.run(_notify(notices))
+    return {key for key, told in tell(notices).items() if told.taken}
 
 
-async def _notify(notices: Sequence[Notice]) -> set[str]:
+def tell(notices: Sequence[Notice]) -> dict[str, Told]:
+    """POST every thin notice once; what became of each, by its id."""
+    return asyncio.run(_tell(notices))
+
+
+async def _tell(notices: Sequence[Notice]) -> dict[str, Told]:
     async with AsyncExitStack() as stack:
         sessions = await open_sessions(stack)
         secure = sessions["https"]
-        taken = await asyncio.gather(
-            *(_tell(sessions.get(urlsplit(item.url).scheme, secure), item) for item in notices)
+        told = await asyncio.gather(
+            *(_tell_one(sessions.get(urlsplit(item.url).scheme, secure), item) for item in notices)
         )
-    return {notice.id for notice, was_taken in zip(notices, taken, strict=True) if was_taken}
+    return {notice.id: answer for notice, answer in zip(notices, told, strict=True)}
 
 
-async def _tell(opened: aiohttp.ClientSession, notice: Notice) -> bool:
+async def _tell_one(opened: aiohttp.ClientSession, notice: Notice) -> Told:
+    at, most = datetime.now(UTC), min(NOTICE_SECONDS, settings.ENVIRONMENT.push_seconds)
     try:
-        signed = sign(notice.secrets, notice.id, datetime.now(UTC), BytesIO(notice.body))
+        signed = sign(notice.secrets, notice.id, at, BytesIO(notice.body))
         async with opened.post(
             notice.url,
             data=notice.body,
             headers={"Content-Type": "application/json", **signed},
             allow_redirects=False,
             ssl=trust(notice.ca_pem, notice.identity),
+            timeout=aiohttp.ClientTimeout(total=most, sock_connect=CONNECT_SECONDS),
         ) as response:
-            return 200 <= response.status < 300
+            wait = retry_after(response.headers.get("Retry-After"), at)
+            return Told(at, response.status, f"HTTP {response.status}", wait)
     except (aiohttp.ClientError, OSError, ValueError, keys.Unreadable) as error:
         _logger.info("notice_not_taken", id=notice.id, error=type(error).__name__)
-        return False
+        return Told(at, None, printable(f"{type(error).__name__}: {error}"))
 
 
 @dataclass(frozen=True, slots=True)

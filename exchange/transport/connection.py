@@ -13,7 +13,8 @@ import ssl
 from base64 import b64decode, b64encode
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
-from datetime import datetime
+from datetime import datetime, timedelta
+from email.utils import parsedate_to_datetime
 from functools import lru_cache
 from typing import Any, BinaryIO
 
@@ -25,6 +26,7 @@ from exchange import keys
 ANSWER_LIMIT = 64 * 1024
 BLOCK = 256 * 1024
 CONNECT_SECONDS = 5
+RETRY_AFTER_LIMIT = timedelta(days=1)
 AGENT = "document-exchange-hub"
 
 # IANA's registries of special addresses, as far as Python's `is_global` lets them through: translation and
@@ -167,3 +169,19 @@ async def open_sessions(stack: AsyncExitStack) -> dict[str, aiohttp.ClientSessio
         "http": await stack.enter_async_context(session(plain=True)),
         "https": await stack.enter_async_context(session(plain=False)),
     }
+
+
+def printable(text: str) -> str:
+    """What a stranger wrote, fit for the database and a screen."""
+    return "".join(char if char.isprintable() else " " for char in text)[:500]
+
+
+def retry_after(header: str | None, now: datetime) -> timedelta | None:
+    """The wait asked for by a Retry-After header (RFC 9110, 10.2.3), at most a day."""
+    if not header:
+        return None
+    try:
+        wait = timedelta(seconds=int(header)) if header.isdigit() else parsedate_to_datetime(header) - now
+    except (ValueError, TypeError, OverflowError):
+        return None
+    return max(timedelta(), min(wait, RETRY_AFTER_LIMIT))

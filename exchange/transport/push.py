@@ -10,7 +10,6 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from email.utils import parsedate_to_datetime
 from io import BytesIO
 from queue import Empty, SimpleQueue
 from typing import BinaryIO, Self
@@ -23,13 +22,20 @@ from django.conf import settings
 
 from exchange import axis, keys, vault
 from exchange.models import Outcome
-from exchange.transport.connection import BLOCK, open_sessions, read_body, sign, trust
+from exchange.transport.connection import (
+    BLOCK,
+    open_sessions,
+    printable,
+    read_body,
+    retry_after,
+    sign,
+    trust,
+)
 
 CONCURRENT = 256
 PER_SYSTEM = 16
 MISSING = "the bytes are missing in the vault"
 LINGER_SECONDS = 0.05
-RETRY_AFTER_LIMIT = timedelta(days=1)
 
 _logger = structlog.get_logger(__name__)
 
@@ -172,7 +178,7 @@ class Pusher:
 
 async def _attempt(session: aiohttp.ClientSession, shipment: Shipment) -> Result:
     started_at = datetime.now(UTC)
-    status, retry_after, refusal = None, None, ""
+    status, wait, refusal = None, None, ""
     tail = axis.TAIL if shipment.relay else b""
     try:
         body, headers = await asyncio.to_thread(_prepared, shipment, started_at)
@@ -185,7 +191,7 @@ async def _attempt(session: aiohttp.ClientSession, shipment: Shipment) -> Result
                 ssl=trust(shipment.ca_pem, shipment.identity),
             ) as response:
                 status = response.status
-                retry_after = _retry_after(response.headers.get("Retry-After"), started_at)
+                wait = retry_after(response.headers.get("Retry-After"), started_at)
                 answer = await read_body(response)
         if shipment.relay:
             outcome, detail, refusal = _judge_relay(answer)
@@ -214,10 +220,10 @@ async def _attempt(session: aiohttp.ClientSession, shipment: Shipment) -> Result
         url=shipment.url,
         outcome=outcome,
         http_status=status,
-        detail=_printable(detail),
+        detail=printable(detail),
         started_at=started_at,
         finished_at=datetime.now(UTC),
-        retry_after=retry_after,
+        retry_after=wait,
         relayed=shipment.relay is not None,
         refusal=refusal,
     )
@@ -281,22 +287,6 @@ def _digest(body: bytes) -> str | None:
         return None
     digest = answer.get("sha256") if isinstance(answer, dict) else None
     return digest.lower() if isinstance(digest, str) else None
-
-
-def _printable(text: str) -> str:
-    """What a stranger wrote, fit for the database and a screen."""
-    return "".join(char if char.isprintable() else " " for char in text)[:500]
-
-
-def _retry_after(header: str | None, now: datetime) -> timedelta | None:
-    """The wait asked for by a Retry-After header (RFC 9110, 10.2.3), at most a day."""
-    if not header:
-        return None
-    try:
-        wait = timedelta(seconds=int(header)) if header.isdigit() else parsedate_to_datetime(header) - now
-    except (ValueError, TypeError, OverflowError):
-        return None
-    return max(timedelta(), min(wait, RETRY_AFTER_LIMIT))
 
 
 # --- to another hub, as its client ----------------------------------------------------------------------

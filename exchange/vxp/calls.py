@@ -78,6 +78,7 @@ def _received(caller: Caller, _request: HttpRequest) -> HttpResponseBase:
     asked = caller.parameters.get("messagetype").lower()
     if asked not in items.MESSAGES:
         raise Refused("request.invalid", why="messagetype: edoc | status")
+    delivery.note_question(caller.system, now=caller.now)
     return answers.listed(items.received(_within(caller, _waiting(caller, items.MESSAGES[asked]))))
 
 

@@ -24,7 +24,11 @@ class Command(HubCommand):
         )
         parser.add_argument("--deliver", choices=System.Delivery.values, default="pull")
         parser.add_argument("--callback-url", default="", help="where packages and notices are pushed to")
-        parser.add_argument("--notice", action="store_true", help="tell the callback URL of reminders")
+        parser.add_argument(
+            "--notice",
+            action="store_true",
+            help="tell the callback URL of reminders, and when something comes into the inbox",
+        )
         parser.add_argument(
             "--kind", choices=("native", "vxp"), default="native", help="the face it speaks to"
         )
