@@ -97,6 +97,8 @@ def running(**extra: str) -> Iterator[Stage]:
         stack.callback(receiving.terminate)
         callback = f"http://127.0.0.1:{receiver}/edxml"
         web = {"HUB_WEB_PROCESSES": str(PROCESSES), "HUB_WEB_THREADS": str(THREADS)}
+        # Those of a hub as it comes: with the short ones of the tests, rows wait for the end of a lease.
+        web |= {"HUB_LEASE_SECONDS": "60", "HUB_PUSH_SECONDS": "30"}
         web["HUB_REQUESTS_PER_MINUTE"] = "0"  # one system sends for all of them
         hub = stack.enter_context(live.running(directory, mine, callback, **web, **extra))
         crowded = json.loads(live.run(hub.environ, "-m", "tests.bench.crowd", callback))
