@@ -5,10 +5,9 @@ from django.templatetags.static import static
 from django.urls import include, path
 from django.views.generic import RedirectView
 
+import exchange.admin  # noqa: F401 - here, so that only a process that serves the pages has them in its memory
 from exchange import public
 from exchange.api import health
-
-admin.autodiscover()  # here, so that only a process that serves the pages has them in its memory
 
 urlpatterns = [
     path("", RedirectView.as_view(pattern_name="admin:index")),

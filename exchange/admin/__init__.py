@@ -46,6 +46,7 @@ def _first() -> list[URLPattern]:
     ]
 
 
+admin.autodiscover()  # the pages of the libraries first, whoever imports this one: some are not wanted
 # The pages that come with the OAuth library show tokens and let one edit credentials.
 _oauth: list[type[Model]] = [Credential, *apps.get_app_config("oauth2_provider").get_models()]
 # Those of the second factor show its keys.

@@ -264,8 +264,9 @@ def test_what_one_receiver_answers_does_not_stop_the_others(
     for row in rows:
         row.refresh_from_db()
     assert [row.state for row in (rows[0], rows[2])] == [State.HANDED_OVER] * 2
-    assert Attempt.objects.count() == 3
-    assert Attempt.objects.get(delivery=rows[1]).detail.isprintable()
+    first = Attempt.objects.filter(number=1)  # the next may follow at once: its pause is a random one
+    assert first.count() == 3
+    assert first.get(delivery=rows[1]).detail.isprintable()
 
 
 def test_what_cannot_be_finished_within_its_lease_is_not_begun(

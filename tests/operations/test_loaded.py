@@ -4,6 +4,8 @@ import os
 import subprocess
 import sys
 
+import pytest
+
 from tests import live
 
 PAGES = ("exchange.admin", "exchange.api.schema", "reportlab", "pyhanko")
@@ -11,7 +13,12 @@ PAGES = ("exchange.admin", "exchange.api.schema", "reportlab", "pyhanko")
 
 def _loaded(*words: str) -> set[str]:
     """The modules of a process that runs `words` of Python."""
-    program = "; ".join([*words, "import sys", "print(' '.join(sys.modules))"])
+    return _said(*words, "import sys", "print(' '.join(sys.modules))")
+
+
+def _said(*words: str) -> set[str]:
+    """The words that a process prints which runs `words` of Python."""
+    program = "; ".join(words)
     done = subprocess.run(
         (sys.executable, "-c", program),
         cwd=live.ROOT,
@@ -42,3 +49,12 @@ def test_the_scheduler_loads_neither_tasks_nor_models() -> None:
 def test_the_checks_of_pages_still_have_pages_to_look_at() -> None:
     setup = ("import django", "django.setup()", "from django.core import checks")
     assert "exchange.admin" in _loaded(*setup, "checks.run_checks(tags=['admin'])")
+
+
+@pytest.mark.parametrize("first", ["exchange.urls", "exchange.admin.language", "exchange.wsgi"])
+def test_no_page_of_a_library_is_served_whatever_is_imported_first(first: str) -> None:
+    """A web process loads its middleware, and with it the hub's pages, before it loads the addresses."""
+    pages = "print(' '.join(model._meta.label for model in admin.site._registry))"
+    setup = ("import django", "django.setup()", f"import {first}, exchange.urls")
+    served = _said(*setup, "from django.contrib import admin", pages)
+    assert {label.partition(".")[0] for label in served} == {"agencies", "auth", "exchange"}
