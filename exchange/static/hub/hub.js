@@ -115,5 +115,10 @@
         });
     });
 
+    // Unfold hides the page until its own scripts ran; a browser that paints before finds nothing to give the focus to.
+    document.addEventListener("alpine:initialized", () => setTimeout(() => {
+        if (document.activeElement === document.body) find("[autofocus]")?.focus();
+    }));
+
     document.addEventListener("DOMContentLoaded", () => { quick(); copying(); pieces(); fresh(); counts(); filters(); });
 })();
