@@ -22,11 +22,14 @@ HOUSEKEEPING = "housekeeping"
 EXPORTS = "exports"
 WATCHED = (*LANES, HOUSEKEEPING, EXPORTS)
 """The queues that need a worker."""
+AWAY = {"max_retries": 1, "interval_start": 0}
+"""Whoever wakes a worker asks a broker that is away once more, at once, and not for seconds: the work is
+found without it."""
 
 
 def _transport(environment: Environment) -> dict[str, Any]:
     if environment.broker_url:
-        return {"broker_url": environment.broker_url}
+        return {"broker_url": environment.broker_url, "broker_transport_options": AWAY}
     messages, control = (environment.data_dir / "broker" / name for name in ("messages", "control"))
     for folder in (messages, control):
         folder.mkdir(parents=True, exist_ok=True)

@@ -28,7 +28,7 @@ from exchange.models.ids import uuid7
 
 BATCH = 200
 IN_FLIGHT = 2_000
-PER_SYSTEM = 128
+PER_SYSTEM = 64
 ROUND_SECONDS = 0.5
 MAX_ATTEMPTS = 60
 FIRST_RETRY = timedelta(seconds=5)

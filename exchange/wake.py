@@ -7,6 +7,7 @@ why a broker that cannot be reached is logged here and refuses nothing.
 from collections.abc import Collection, Iterable
 from datetime import UTC, datetime
 from functools import partial
+from typing import Any
 from uuid import UUID
 
 import structlog
@@ -17,7 +18,7 @@ from agencies.models import System
 from exchange.celery import EXPORTS, HOUSEKEEPING, LANES, app, queue
 from exchange.models import InboxNotice
 
-log = structlog.get_logger(__name__)
+_logger = structlog.get_logger(__name__)
 
 
 def after_commit(lanes: Iterable[int]) -> None:
@@ -28,12 +29,7 @@ def after_commit(lanes: Iterable[int]) -> None:
 def lanes_now(lanes: Iterable[int]) -> None:
     """Wake the workers of `lanes` now."""
     for lane in sorted(lanes):
-        try:
-            app.send_task(
-                "exchange.tasks.deliver", args=[lane], queue=queue(LANES[lane]), retry=False, expires=60
-            )
-        except (OperationalError, OSError) as error:
-            log.warning("wake_up_lost", lane=LANES[lane], error=str(error))
+        _wake("deliver", lane, queue_of=LANES[lane], expires=60)
 
 
 def for_inboxes(systems: Iterable[System]) -> None:
@@ -56,10 +52,7 @@ def for_notices() -> None:
 
 def notices_now() -> None:
     """Have the notices sent that are due."""
-    try:
-        app.send_task("exchange.tasks.send_notices", queue=queue(HOUSEKEEPING), retry=False, expires=60)
-    except (OperationalError, OSError) as error:
-        log.warning("wake_up_lost", lane=HOUSEKEEPING, error=str(error))
+    _wake("send_notices", queue_of=HOUSEKEEPING, expires=60)
 
 
 def for_exports(keys: Iterable[UUID]) -> None:
@@ -67,21 +60,20 @@ def for_exports(keys: Iterable[UUID]) -> None:
     transaction.on_commit(partial(_exports_now, tuple(keys)))
 
 
-def for_pdf_reports() -> None:
-    """When the running transaction has committed, wake a worker for the report that a delivery waits for."""
-    transaction.on_commit(_pdf_reports_now)
-
-
-def _pdf_reports_now() -> None:
-    try:
-        app.send_task("exchange.tasks.report_pdf_signatures", queue=queue(EXPORTS), retry=False, expires=20)
-    except (OperationalError, OSError) as error:
-        log.warning("wake_up_lost", lane=EXPORTS, error=str(error))
-
-
 def _exports_now(keys: Iterable[UUID]) -> None:
     for key in keys:
-        try:
-            app.send_task("exchange.tasks.export", args=[str(key)], queue=queue(EXPORTS), retry=False)
-        except (OperationalError, OSError) as error:
-            log.warning("wake_up_lost", export=str(key), error=str(error))
+        _wake("export", str(key), queue_of=EXPORTS)
+
+
+def for_pdf_reports() -> None:
+    """When the running transaction has committed, wake a worker for the report that a delivery waits for."""
+    transaction.on_commit(partial(_wake, "report_pdf_signatures", queue_of=EXPORTS, expires=20))
+
+
+def _wake(task: str, *args: Any, queue_of: str, expires: int | None = None) -> None:
+    try:
+        app.send_task(
+            f"exchange.tasks.{task}", args=args, queue=queue(queue_of), retry=False, expires=expires
+        )
+    except (OperationalError, OSError) as error:
+        _logger.warning("wake_up_lost", task=task, queue=queue_of, error=str(error))

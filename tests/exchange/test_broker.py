@@ -1,11 +1,14 @@
-"""The embedded broker: a reader never sees half a message, whoever writes at the same time."""
+"""The embedded broker: a reader never sees half a message, whoever writes at the same time. And a broker that
+is away: nobody waits for it."""
 
+import socket
 import threading
 from pathlib import Path
 from queue import Empty
 
 import pytest
 from kombu import Connection, Exchange, Queue
+from kombu.exceptions import OperationalError
 
 import exchange.celery
 
@@ -47,3 +50,27 @@ def test_messages_written_while_others_read_arrive_whole(url_options: dict[str, 
             seen.append(message.payload["number"])
             message.ack()
     assert sorted(seen) == list(range(MESSAGES))
+
+
+def test_a_broker_that_is_away_is_asked_twice_and_not_for_seconds() -> None:
+    asked = []
+
+    def refuse() -> None:
+        while True:
+            try:
+                asking, _ = listener.accept()
+            except OSError:
+                return
+            asked.append(asking.getpeername())
+            asking.close()
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        refusing = threading.Thread(target=refuse)
+        refusing.start()
+        port = listener.getsockname()[1]
+        broker = Connection(f"amqp://guest:guest@127.0.0.1:{port}//", transport_options=exchange.celery.AWAY)
+        with pytest.raises(OperationalError):
+            broker.default_channel  # noqa: B018  # what sending a message asks for
+        listener.shutdown(socket.SHUT_RDWR)
+    refusing.join()
+    assert len(asked) == 2
