@@ -14,6 +14,8 @@ from uuid import uuid4
 
 from kombu.transport import filesystem
 
+WAIT_SECONDS = 0.25
+
 
 class Channel(filesystem.Channel):
     """Writes beside the final name, then renames."""
@@ -32,9 +34,15 @@ class Channel(filesystem.Channel):
 
 
 class Transport(filesystem.Transport):
-    """kombu's transport with the channel above."""
+    """kombu's transport with the channel above, and short waits for a message: a worker that is asked to stop
+    does so between two of them."""
 
     Channel = Channel
+
+    def drain_events(  # type: ignore[override]  # as kombu's own virtual transport
+        self, connection: Any, timeout: float | None = None
+    ) -> None:
+        super().drain_events(connection, timeout=timeout and min(timeout, WAIT_SECONDS))
 
 
 def _write_whole(path: Path, text: str) -> None:

@@ -67,7 +67,11 @@ def _exports_now(keys: Iterable[UUID]) -> None:
 
 def for_pdf_reports() -> None:
     """When the running transaction has committed, wake a worker for the report that a delivery waits for."""
-    transaction.on_commit(partial(_wake, "report_pdf_signatures", queue_of=EXPORTS, expires=20))
+    transaction.on_commit(_pdf_reports_now)
+
+
+def _pdf_reports_now() -> None:
+    _wake("report_pdf_signatures", queue_of=EXPORTS, expires=20)
 
 
 def _wake(task: str, *args: Any, queue_of: str, expires: int | None = None) -> None:

@@ -23,22 +23,25 @@ from tests import environment, world
 from tests.world import Keys, World
 
 ONCE = {"envelope", "evidence", "browser"}
+"""Directories whose tests are all marked `once`."""
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """What needs PostgreSQL's locks runs in the production pass only; what asks neither database nor broker,
-    or looks at pages that other tests ask on both, in the embedded pass only. The other does not list it.
+    """Each pass takes what its engine has a part in: `postgresql` is for the production pass only, `once` for
+    the embedded one only. The other does not list it.
 
-    Whole hubs share one broker, so of several test processes only one runs them.
+    Whole hubs on RabbitMQ share its queues, so of several test processes only one runs them.
     """
     for item in items:
-        if {"journeys", "failures"} & set(item.path.parts):
-            item.add_marker(pytest.mark.xdist_group("whole hubs"))
-    if environment.PRODUCTION:
-        needless = [item for item in items if ONCE & set(item.path.relative_to(config.rootpath).parts)]
-    else:
-        needless = [item for item in items if item.get_closest_marker("postgresql")]
+        parts = item.path.relative_to(config.rootpath).parts
+        if ONCE & set(parts):
+            item.add_marker(pytest.mark.once)
+        if {"journeys", "failures"} & set(parts):
+            group = "whole hubs" if environment.PRODUCTION else item.path.stem
+            item.add_marker(pytest.mark.xdist_group(group))
+    other = "once" if environment.PRODUCTION else "postgresql"
+    needless = [item for item in items if item.get_closest_marker(other)]
     if needless:
         config.hook.pytest_deselected(items=needless)
         items[:] = [item for item in items if item not in needless]

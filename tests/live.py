@@ -14,7 +14,7 @@ import sys
 import time
 from base64 import b64encode
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, field
 from functools import cache
 from http.client import HTTPConnection, HTTPException
@@ -112,6 +112,16 @@ class LiveHub:
         except psycopg.OperationalError:
             return []
 
+    def tell(self, sql: str) -> None:
+        """Change the hub's own database, before it runs."""
+        if url := self.environ.get("HUB_DATABASE_URL"):
+            with psycopg.connect(url) as connection:
+                connection.execute(sql)
+            return
+        with closing(sqlite3.connect(Path(self.environ["HUB_DATA_DIR"]) / "hub.sqlite3")) as file:
+            file.execute(sql)
+            file.commit()
+
     def kill(self, name: str) -> bool:
         """SIGKILL every process of the child `name`; False when none runs."""
         words = {
@@ -172,22 +182,52 @@ def free_port() -> int:
         return port
 
 
+NOBODY = "http://127.0.0.1:9/"
+
+
 @cache
-def _migrated() -> dict[str, str]:
-    """The environment of an empty hub, whose database is migrated once and copied by every other one."""
+def _prepared(keys: Keys) -> LiveHub:
+    """A hub that was never started, its database migrated and the city registered: the others are copies."""
     servers: dict[str, str] = {}
     if environment.PRODUCTION:
         url, name = services.database_url(), f"hub_empty_{os.getpid()}"
         _create(name)
         atexit.register(_drop, name)
         servers = {"HUB_DATABASE_URL": f"{url.rpartition('/')[0]}/{name}"}
-    environ = os.environ | servers | {"HUB_DATA_DIR": str(environment.DIRECTORY / "empty")}
-    _migrate(environ)
-    return environ
+    environ = _environ(environment.DIRECTORY / "prepared", servers)
+    return LiveHub(0, _furnish(environ, keys, NOBODY), environ)
 
 
-def _migrate(environ: dict[str, str]) -> None:
+def _environ(directory: Path, servers: dict[str, str], **extra: str) -> dict[str, str]:
+    """What a hub under `directory` reads, with the tests' authority in its trust store."""
+    (directory / "trust").mkdir(parents=True)
+    shutil.copy(environment.DIRECTORY / "trust" / "root.cert.pem", directory / "trust" / "root.pem")
+    own = {name: value for name, value in os.environ.items() if not name.startswith("HUB_")}
+    return (
+        own
+        | servers
+        | {
+            "HUB_DATA_DIR": str(directory / "hub"),
+            "HUB_TRUST_DIR": str(directory / "trust"),
+            "HUB_SECRET_KEY": settings.SECRET_KEY,
+            "HUB_PUSH_NETWORKS": "127.0.0.0/8",
+            "HUB_LEASE_SECONDS": "5",
+            "HUB_PUSH_SECONDS": "4",
+            "HUB_SWEEP_SECONDS": "1",
+            **extra,
+        }
+    )
+
+
+def _furnish(environ: dict[str, str], keys: Keys, callback_url: str) -> dict[str, tuple[str, str]]:
+    """Migrate, make the hub's keys, register the city; its clients."""
     run(environ, "manage.py", "migrate", "--verbosity", "0", "--skip-checks")
+    run(environ, "manage.py", "make_keys")
+    certificates = {code: identity.der.hex() for code, identity in keys.identities.items()}
+    city = Path(environ["HUB_TRUST_DIR"]).parent / "city.json"
+    city.write_text(json.dumps({"callback_url": callback_url, "certificates": certificates}))
+    clients = json.loads(run(environ, "-m", "tests.city", str(city)))
+    return {name: tuple(pair) for name, pair in clients.items()}
 
 
 def _create(name: str, template: str = "template1") -> None:
@@ -201,15 +241,13 @@ def _drop(name: str) -> None:
 
 
 @contextmanager
-def _database(directory: Path) -> Iterator[dict[str, str]]:
-    """A migrated database of its own: on PostgreSQL, or SQLite's in `directory`."""
-    empty = _migrated()
+def _copied(prepared: LiveHub, directory: Path) -> Iterator[dict[str, str]]:
+    """Data and database of the prepared hub once more, under `directory` and on PostgreSQL."""
+    shutil.copytree(prepared.environ["HUB_DATA_DIR"], directory / "hub")
     if not environment.PRODUCTION:
-        directory.mkdir()
-        shutil.copy(Path(empty["HUB_DATA_DIR"]) / "hub.sqlite3", directory)
         yield {}
         return
-    stem, _, template = empty["HUB_DATABASE_URL"].rpartition("/")
+    stem, _, template = prepared.environ["HUB_DATABASE_URL"].rpartition("/")
     name = f"hub_{uuid4().hex[:12]}"
     _create(name, template)
     try:
@@ -231,37 +269,17 @@ def run(environ: dict[str, str], *words: str) -> str:
 def running(directory: Path, keys: Keys, callback_url: str, **extra: str) -> Iterator[LiveHub]:
     """A hub of its own under `directory`, with the small city registered; stopped at the end."""
     port = free_port()
-    (directory / "trust").mkdir(parents=True)
-    (directory / "trust" / "root.pem").write_bytes(
-        (environment.DIRECTORY / "trust" / "root.cert.pem").read_bytes()
-    )
-    own = {name: value for name, value in os.environ.items() if not name.startswith("HUB_")}
-    with _database(directory / "hub") as servers:
-        environ = (
-            own
-            | servers
-            | {
-                "HUB_DATA_DIR": str(directory / "hub"),
-                "HUB_TRUST_DIR": str(directory / "trust"),
-                "HUB_SECRET_KEY": settings.SECRET_KEY,
-                "HUB_PORT": str(port),
-                "HUB_BASE_URL": f"http://127.0.0.1:{port}",
-                "HUB_PUSH_NETWORKS": "127.0.0.0/8",
-                "HUB_LEASE_SECONDS": "5",
-                "HUB_PUSH_SECONDS": "4",
-                "HUB_SWEEP_SECONDS": "1",
-                **extra,
-            }
-        )
+    extra = {"HUB_PORT": str(port), "HUB_BASE_URL": f"http://127.0.0.1:{port}", **extra}
+    with ExitStack() as stack:
         if "HUB_DATABASE_URL" in extra:  # a server of the test's own
-            _migrate(environ)
-        run(environ, "manage.py", "make_keys")
-        certificates = {code: identity.der.hex() for code, identity in keys.identities.items()}
-        (directory / "city.json").write_text(
-            json.dumps({"callback_url": callback_url, "certificates": certificates})
-        )
-        clients = json.loads(run(environ, "-m", "tests.city", str(directory / "city.json")))
-        hub = LiveHub(port, {name: tuple(pair) for name, pair in clients.items()}, environ)
+            environ = _environ(directory, {"HUB_BROKER_URL": services.broker_url()}, **extra)
+            clients = _furnish(environ, keys, callback_url)
+        else:
+            prepared = _prepared(keys)
+            servers = stack.enter_context(_copied(prepared, directory))
+            environ, clients = _environ(directory, servers, **extra), dict(prepared.clients)
+        hub = LiveHub(port, clients, environ)
+        hub.tell(f"UPDATE agencies_system SET callback_url = '{callback_url}' WHERE callback_url <> ''")
         hub.start()
         try:
             until(lambda: hub.request("GET", "/healthz")[0] == 200, "the hub")

@@ -10,6 +10,8 @@ import pytest
 from exchange import environment
 from exchange.environment import Environment, SettingError
 
+pytestmark = pytest.mark.once
+
 ROOT = Path(__file__).parent.parent
 
 

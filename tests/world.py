@@ -29,7 +29,7 @@ AGENCIES = {
 }
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Keys:
     """What is slow to make, made once per run: an authority, and one identity per agency."""
 

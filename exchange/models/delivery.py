@@ -104,8 +104,8 @@ class DeliveryQuerySet(models.QuerySet["Delivery"]):
         return self.filter(state=State.QUEUED)
 
     def waiting(self, now: datetime) -> Self:
-        """Queued, due, not leased to anybody, not held, not expired."""
-        return self.queued().filter(due_at__lte=now, expires_at__gt=now, held=False)
+        """Queued, due, not leased to anybody, not held. Nothing is late before it is said to be expired."""
+        return self.queued().filter(due_at__lte=now, held=False)
 
     def in_order(self) -> Self:
         """Most urgent first, then oldest first."""

@@ -10,6 +10,8 @@ import pytest
 
 from exchange.refusals import CATALOGUE
 
+pytestmark = pytest.mark.once
+
 PAGE = Path(__file__).parents[2] / "docs" / "api.md"
 
 

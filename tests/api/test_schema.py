@@ -15,6 +15,8 @@ from drf_spectacular.validation import validate_schema
 from exchange.api import urls
 from exchange.api.endpoint import Endpoint
 
+pytestmark = pytest.mark.once
+
 PUBLIC = {"list_logs", "get_checkpoint", "get_checkpoint_of", "get_consistency", "get_consistency_of"} | {
     "list_anchors"
 }

@@ -12,6 +12,8 @@ from exchange.models import Delivery, Event
 from tests.exchange.test_admin_documents import address, expired, person
 from tests.world import World
 
+pytestmark = pytest.mark.once
+
 # What is the same in Vietnamese: names of formats and techniques, and the names of the test world's systems.
 KNOWN = {
     "id",

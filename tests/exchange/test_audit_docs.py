@@ -2,9 +2,13 @@
 
 from pathlib import Path
 
+import pytest
+
 from exchange.audit.report import CHECKS
 from exchange.evidence.catalogue import CATALOGUE
 from tests.exchange.test_attacks_on_log import ATTACKS
+
+pytestmark = pytest.mark.once
 
 PAGE = Path("docs/audit-log.md").read_text(encoding="utf-8").splitlines()
 

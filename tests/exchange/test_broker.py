@@ -12,6 +12,8 @@ from kombu.exceptions import OperationalError
 
 import exchange.celery
 
+pytestmark = pytest.mark.once
+
 MESSAGES = 300
 LANE = Queue("lane", Exchange("lane"), routing_key="lane")
 assert exchange.celery.app, "registers the transport"
@@ -53,7 +55,7 @@ def test_messages_written_while_others_read_arrive_whole(url_options: dict[str, 
 
 
 def test_a_broker_that_is_away_is_asked_twice_and_not_for_seconds() -> None:
-    asked = []
+    asked: list[str] = []
 
     def refuse() -> None:
         while True:
@@ -61,7 +63,7 @@ def test_a_broker_that_is_away_is_asked_twice_and_not_for_seconds() -> None:
                 asking, _ = listener.accept()
             except OSError:
                 return
-            asked.append(asking.getpeername())
+            asked.append(str(asking.getpeername()))
             asking.close()
 
     with socket.create_server(("127.0.0.1", 0)) as listener:

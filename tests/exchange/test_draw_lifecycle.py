@@ -9,6 +9,8 @@ from exchange.lifecycle import FOLLOWS, MOVES
 from exchange.management.commands import draw_lifecycle
 from exchange.models import Answer, State
 
+pytestmark = pytest.mark.once
+
 
 def test_the_page_shows_the_tables_as_they_are() -> None:
     call_command("draw_lifecycle", "--check")

@@ -24,6 +24,8 @@ from tests.api.conftest import Caller, caller, code_of, sender  # noqa: F401 - f
 from tests.security.conftest import needs
 from tests.world import Keys, World
 
+pytestmark = pytest.mark.once
+
 MODULE = Path("/usr/lib/softhsm/libsofthsm2.so")
 PIN = "2468"
 _ECDSA = ec.ECDSA(hashes.SHA256())

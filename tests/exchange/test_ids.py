@@ -1,6 +1,10 @@
 """Ids sort by the time they were made."""
 
+import pytest
+
 from exchange.models.ids import uuid7
+
+pytestmark = pytest.mark.once
 
 
 def test_an_id_is_a_uuid_of_version_7() -> None:

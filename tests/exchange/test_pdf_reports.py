@@ -28,7 +28,7 @@ from tests.exchange.test_retention import FIRST, SECOND, sealed
 from tests.world import ACTOR, NOW, World
 
 __all__ = ["caller", "recipient", "sender"]
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.once, pytest.mark.django_db]
 LIFE: Any = {"not_before": NOW - timedelta(days=60), "not_after": NOW + timedelta(days=20 * 365)}
 Facts = dict[str, Any]
 

@@ -14,6 +14,8 @@ from django_otp.plugins.otp_totp.models import TOTPDevice
 
 from exchange import second_factor, siem
 
+pytestmark = pytest.mark.once
+
 PASSWORD = "mot-mat-khau-dai-2026"
 PAGE = "/admin/second-factor/"
 

@@ -9,6 +9,8 @@ from hypothesis import strategies as st
 from exchange import workdays
 from exchange.workdays import VIETNAM, Calendar
 
+pytestmark = pytest.mark.once
+
 LIBERATION = Calendar(
     holidays=frozenset({date(2025, 4, 30), date(2025, 5, 1), date(2025, 5, 2)}),
     worked=frozenset({date(2025, 4, 26)}),

@@ -8,9 +8,13 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from tests import live
 from tests.live import LiveHub, descendants, until
 from tests.world import Keys
+
+pytestmark = pytest.mark.postgresql
 
 EVENTS = 24_000  # twelve pages, so that there is a middle
 

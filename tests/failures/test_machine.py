@@ -16,6 +16,8 @@ from tests.failures.trial import Trial, documents
 from tests.live import ROOT, until
 from tests.world import Keys, World
 
+pytestmark = pytest.mark.postgresql
+
 DISK = 4_000_000
 
 

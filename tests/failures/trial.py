@@ -32,6 +32,8 @@ class Poller(threading.Thread):
         token = self.hub.token(self.system)
         while not self.finished():
             status, page = self.hub.call(token, "GET", "inbox?limit=50&lease=20&wait=1")
+            if status == 401:  # the clock says that it expired
+                token = self.hub.token(self.system)
             for item in page["items"] if status == 200 else ():
                 self.take(token, item["delivery"])
 
@@ -76,7 +78,7 @@ class Trial:
         self._check([poller.seen for poller in pollers])
 
     def _send(self, rest: Any, lock: threading.Lock) -> None:
-        token = self.hub.token("office")
+        token = [self.hub.token("office")]
         while True:
             with lock:
                 raw = next(rest, None)
@@ -85,9 +87,12 @@ class Trial:
             answer = until(partial(self._taken, token, raw), "a document to be accepted")
             self.accepted[answer["id"]] = [item["id"] for item in answer["deliveries"]]
 
-    def _taken(self, token: str, raw: bytes) -> Any:
-        """The acceptance; anything that a client tries again (5xx, 429) is None."""
-        status, body = self.hub.send(token, raw)
+    def _taken(self, token: list[str], raw: bytes) -> Any:
+        """The acceptance; anything that a client tries again (5xx, 429, 401 with a new token) is None."""
+        status, body = self.hub.send(token[0], raw)
+        if status == 401:
+            token[0] = self.hub.token("office")
+            return None
         assert status in (200, 201, 429) or status >= 500, body
         return body if status in (200, 201) else None
 

@@ -6,12 +6,15 @@ import threading
 from hashlib import sha256
 from pathlib import Path
 
+import pytest
 from standardwebhooks.webhooks import Webhook
 
 from tests import live, receiver
 from tests.live import LiveHub, until
 from tests.receiver import Received
 from tests.world import Keys, World
+
+pytestmark = pytest.mark.postgresql
 
 PACKAGES = 20
 

@@ -18,7 +18,7 @@ from exchange.management.supervisor import HEALTHY_SECONDS, Child, Command
 ROOT = Path(__file__).resolve().parent.parent.parent
 PATIENCE_SECONDS = 90.0
 
-pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+pytestmark = [pytest.mark.once, pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")]
 
 
 class Hub:
@@ -79,13 +79,13 @@ class Hub:
 def _parents() -> dict[int, int]:
     """Every process and its parent; zombies are left out."""
     found = {}
-    for path in Path("/proc").glob("[0-9]*/stat"):
+    for path in Path("/proc").glob("[0-9]*"):
         try:
-            state, parent = path.read_text().rpartition(")")[2].split()[:2]
+            state, parent = (path / "stat").read_text().rpartition(")")[2].split()[:2]
         except OSError:
             continue  # it ended while we looked
         if state != "Z":
-            found[int(path.parent.name)] = int(parent)
+            found[int(path.name)] = int(parent)
     return found
 
 

@@ -7,6 +7,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from exchange.envelope import package as envelope
 from exchange.envelope import xml
 from exchange.evidence import events
@@ -15,6 +17,8 @@ from tests import live
 from tests.journeys.test_vxp import letter
 from tests.live import LiveHub, until
 from tests.world import NOW, Keys, answer_to_file
+
+pytestmark = pytest.mark.postgresql
 
 NOBODY = "http://127.0.0.1:9/"
 

@@ -13,7 +13,7 @@ from tests import live
 from tests.live import LiveHub
 from tests.world import DAY, NOW, Keys
 
-pytestmark = pytest.mark.usefixtures("keys")
+pytestmark = [pytest.mark.once, pytest.mark.usefixtures("keys")]
 
 
 def enrol(hub: LiveHub, code: str, name: str) -> dict[str, str]:

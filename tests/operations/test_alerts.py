@@ -30,6 +30,8 @@ from exchange.models import Lane, LogCheck
 from tests.api.conftest import Caller, fetch_token
 from tests.world import World
 
+pytestmark = pytest.mark.once
+
 ROOT = Path(__file__).parent.parent.parent
 RULES = ROOT / "deploy" / "prometheus" / "alerts.yml"
 DASHBOARD = ROOT / "deploy" / "grafana" / "hub.json"

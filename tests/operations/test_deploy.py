@@ -13,6 +13,8 @@ from exchange.environment import Environment
 from fixtures.pki import Authority
 from tests.live import ROOT
 
+pytestmark = pytest.mark.once
+
 DEPLOY = ROOT / "deploy"
 UNITS = DEPLOY / "systemd"
 

@@ -8,6 +8,8 @@ import pytest
 
 from tests import live
 
+pytestmark = pytest.mark.once
+
 PAGES = ("exchange.admin", "exchange.api.schema", "reportlab", "pyhanko")
 
 

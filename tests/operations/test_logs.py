@@ -20,6 +20,8 @@ from tests.api.conftest import Caller, fetch_token
 from tests.live import until
 from tests.world import Keys, World
 
+pytestmark = pytest.mark.once
+
 Lines = list[dict[str, Any]]
 UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f-]{27}")
 

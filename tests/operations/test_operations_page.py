@@ -24,6 +24,8 @@ from tests import services
 from tests.live import ROOT, free_port
 from tests.world import Keys
 
+pytestmark = pytest.mark.once
+
 PAGE = ROOT / "docs" / "operations.md"
 _BLOCK = re.compile(r"(<!-- not run: [^>]+ -->\n)?```sh\n(.*?)```", re.DOTALL)
 ROOTED = ("/opt/hub", "/etc/hub", "/etc/systemd", "/etc/nginx", "/var/lib/hub", "/var/backups/hub")

@@ -20,7 +20,7 @@ from fixtures.pki import Identity, make_key, private_pem
 from tests.security.test_revocation import enrol, send
 from tests.world import World
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.once, pytest.mark.django_db]
 NAMES = ("root", "issuing", "agency")
 REVOKED = {"revoked-since": "2026-02-01T00:00:00+0000", "reason": "key_compromise"}
 LIST = {"id": "crl_distribution_points", "smart-value": {"schema": "crl-dist-url", "params": {"crl-repo-names": ["root"]}}}  # fmt: skip  # noqa: E501

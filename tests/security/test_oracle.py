@@ -20,6 +20,8 @@ from fixtures.pki import Authority, Identity, pem
 from tests.envelope.test_signature import signed
 from tests.security.conftest import needs
 
+pytestmark = pytest.mark.once
+
 MUTANTS = int(os.environ.get("HUB_TEST_MUTANTS", "250"))
 SEED = int(os.environ.get("HUB_TEST_SEED", "9"))
 

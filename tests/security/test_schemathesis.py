@@ -20,6 +20,8 @@ from exchange.wsgi import application
 from tests.api.conftest import Call
 from tests.world import World
 
+pytestmark = pytest.mark.once
+
 EXAMPLES = int(os.environ.get("HUB_TEST_SCHEMA_EXAMPLES", "4"))
 SEARCH = settings(
     max_examples=EXAMPLES,

@@ -20,7 +20,7 @@ from tests.envelope.test_signature import ECDSA_SHA256, RSA_SHA256, SHA256, repl
 from tests.security.conftest import needs
 from tests.world import ACTOR, NOW, World
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.once, pytest.mark.django_db]
 INCLUSIVE = "http://www.w3.org/TR/2001/REC-xml-c14n-20010315"
 EXCLUSIVE_C14N = CanonicalizationMethod.EXCLUSIVE_XML_CANONICALIZATION_1_0
 

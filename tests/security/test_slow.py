@@ -14,7 +14,7 @@ from exchange.envelope import package as envelope
 from tests.live import LiveHub, descendants, running
 from tests.world import Keys, World
 
-pytestmark = pytest.mark.xdist_group("slow callers")  # one hub for all of them
+pytestmark = [pytest.mark.once, pytest.mark.xdist_group("slow callers")]  # one hub for all of them
 
 THREADS = 4
 PLACES = 16 * THREADS

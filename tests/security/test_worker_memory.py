@@ -5,9 +5,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 from django.conf import settings
 
 from tests.live import ROOT, run, until
+
+pytestmark = pytest.mark.once
 
 LIMIT = 400  # MB; the worker itself takes about a third
 

@@ -3,7 +3,11 @@
 import re
 from pathlib import Path
 
+import pytest
+
 from exchange.refusals import CATALOGUE
+
+pytestmark = pytest.mark.once
 
 PAGE = Path(__file__).parents[2] / "docs" / "vxp.md"
 MEANINGS = {

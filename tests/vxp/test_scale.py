@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from uuid import uuid4
 
+import pytest
 from django.db import connection
 
 from agencies.models import Agency, Alias
@@ -13,6 +14,8 @@ from exchange import routing
 from exchange.models import Delivery, Package, guards
 from exchange.vxp import answers, directory, items
 from tests.world import World
+
+pytestmark = pytest.mark.once
 
 MEGABYTE = 1 << 20
 
