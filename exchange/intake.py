@@ -87,9 +87,13 @@ class Arrival:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Checked:
-    """A package that passed steps 0–8: who sent it, what the signature is worth, what it says."""
+    """A package that passed steps 0–8: who sent it, what the signature is worth, what it says.
+
+    `memory` is the registry that it was judged by; its recipients are looked up in the same.
+    """
 
     arrival: Arrival
+    memory: Memory
     sender: Agency
     verdict: trust.Verdict
     content: envelope.Package
@@ -235,7 +239,9 @@ def _speak_for(
         signer=settings.ENVIRONMENT.name,
     )
     arrival = Arrival.of(raw, system=system, actor=actor, now=now)
-    checked = Checked(arrival=arrival, sender=speaker, verdict=verdict, content=content)
+    checked = Checked(
+        arrival=arrival, memory=memory.current(), sender=speaker, verdict=verdict, content=content
+    )
     return _replay(speaker, arrival.sha256) or _admit(checked, about=about)
 
 
@@ -328,7 +334,9 @@ def _check(arrival: Arrival, system: System) -> Checked:
         raise Refused("sender.not-yours", organ=examined.package.sender.organ_id)
     vouched = registry.verdict if examined.certificate else None
     verdict = vouched or trust.unsigned(examined.problem)
-    return Checked(arrival=arrival, sender=sender, verdict=verdict, content=examined.package)
+    return Checked(
+        arrival=arrival, memory=registry.memory, sender=sender, verdict=verdict, content=examined.package
+    )
 
 
 def _admit(checked: Checked, about: Delivery | None = None) -> Acceptance:
@@ -363,7 +371,7 @@ def _write(checked: Checked, about: Delivery | None = None) -> Written:
         plan.Incoming(
             package=package,
             content=content,
-            memory=memory.current(),
+            memory=checked.memory,
             cause=lifecycle.Cause(
                 message=str(package.id), actor=arrival.actor, now=arrival.now, text=_words(content)
             ),

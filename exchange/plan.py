@@ -326,6 +326,8 @@ def _concerned(plan: Plan, incoming: Incoming, codes: Sequence[str]) -> list[Del
 
 # --- duplicates ---------------------------------------------------------------------------------------
 
+_LOCK = "SELECT pg_advisory_xact_lock(hashtextextended(%(name)s, 0))"
+"""Lets one transaction at a time judge a document id. The statement after it sees what the last one wrote."""
 _DUPLICATES = f"""
 SELECT (
     SELECT p.id FROM exchange_package p
@@ -347,7 +349,6 @@ SELECT (
 def _warn_of_duplicates(plan: Plan, incoming: Incoming) -> None:
     """The same DocumentId with other bytes is refused or noted; the same number within a year is noted."""
     package = incoming.package
-    _lock(f"{package.sender_id}:{package.document_id}")
     earlier, repeated = _duplicates(package, incoming.cause.now - timedelta(days=365))
     if earlier is not None:
         sent_at = earlier.accepted_at.isoformat(timespec="minutes")
@@ -361,7 +362,7 @@ def _warn_of_duplicates(plan: Plan, incoming: Incoming) -> None:
 
 def _duplicates(package: Package, since: datetime) -> tuple[Package | None, bool]:
     """The first package with the same DocumentId that still stands, and whether another document bears the
-    same number since then. One statement, and no queryset: asked for every document."""
+    same number since then. In one go, and no queryset: asked for every document."""
     values = bulk.prepared(
         Package,
         sender_id=package.sender_id,
@@ -370,16 +371,14 @@ def _duplicates(package: Package, since: datetime) -> tuple[Package | None, bool
         accepted_at=since,
     )
     with connection.cursor() as cursor:
-        cursor.execute(_DUPLICATES, values)
+        if connection.vendor == "postgresql":
+            name = f"{package.sender_id}:{package.document_id}"
+            cursor.execute(f"{_LOCK}; {_DUPLICATES}", values | {"name": name})
+            cursor.nextset()
+        else:  # has one writer
+            cursor.execute(_DUPLICATES, values)
         first, repeated = cursor.fetchone()
     return Package.objects.get(pk=first) if first else None, bool(repeated)
-
-
-def _lock(name: str) -> None:
-    """Let one transaction at a time judge one document id; SQLite has one writer anyway."""
-    if connection.vendor == "postgresql":
-        with connection.cursor() as cursor:
-            cursor.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", [name])
 
 
 # --- warnings -----------------------------------------------------------------------------------------

@@ -4,10 +4,13 @@ H29 and H29.10 share the system "office" (pull), H29.5 has "transport" (pull), H
 H29.121 "district" (pull).
 """
 
-from collections.abc import Sequence
+import threading
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
+
+from django.db import connection
 
 from agencies.models import Agency, System
 from exchange import intake, log, registry
@@ -130,6 +133,22 @@ def register(certificates: dict[str, bytes], callback_url: str) -> Registered:
     return made
 
 
+def at_once(*work: Callable[[], object]) -> None:
+    """Do all of `work` at the same moment, each in a thread with a database connection of its own."""
+    start = threading.Barrier(len(work))
+
+    def do(one: Callable[[], object]) -> None:
+        start.wait()
+        one()
+        connection.close()
+
+    threads = [threading.Thread(target=do, args=[one]) for one in work]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+
 def answer_to_file(raw: bytes) -> envelope.Response:
     """How a well-behaved status names the document in `raw`."""
     return response_to(envelope.read(xml.parse(raw)))
@@ -163,6 +182,7 @@ __all__: Sequence[str] = (
     "Keys",
     "World",
     "answer_to",
+    "at_once",
     "build",
     "response_to",
 )

@@ -56,7 +56,7 @@ class Rows:
 class _Column:
     """The values of one column, ready for the database; `same`: they are one and the same."""
 
-    type: str
+    field: Column
     values: Sequence[Any]
     same: bool
 
@@ -68,7 +68,12 @@ class _Column:
             ready = [prepare(values[0], database)] * len(values)
         else:
             ready = [prepare(value, database) for value in values]
-        return cls(field.db_type(database) or "", ready, same)
+        return cls(field, ready, same)
+
+    @property
+    def type(self) -> str:
+        """The database's name of what stands in it."""
+        return self.field.db_type(connection) or ""
 
 
 def _by_columns(columns: Sequence[_Column]) -> tuple[str, list[Any]]:

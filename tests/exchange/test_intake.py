@@ -1,9 +1,9 @@
 """The front door: what is accepted, what is refused with which code, and that a refusal changes nothing."""
 
-import threading
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
+from functools import partial
 
 import pytest
 from cryptography.hazmat.primitives.serialization import Encoding
@@ -18,7 +18,7 @@ from exchange.evidence import events, receipts
 from exchange.models import Delivery, Event, Package, SignatureState
 from exchange.refusals import Refused
 from fixtures.pki import Authority, Revocation
-from tests.world import ACTOR, NOW, Keys, World, answer_to
+from tests.world import ACTOR, NOW, Keys, World, answer_to, at_once
 
 
 def refused(hub: World, raw: bytes, sender: str = "H29") -> str:
@@ -214,22 +214,27 @@ def test_the_constraint_behind_idempotence_is_in_the_database(hub: World) -> Non
 
 
 def test_the_same_bytes_twice_at_once_are_one_package(live_hub: World) -> None:
-    raw, start = live_hub.document("H29", "H29.5"), threading.Barrier(4)
+    raw = live_hub.document("H29", "H29.5")
     made: list[intake.Acceptance] = []
-
-    def send() -> None:
-        start.wait()
-        made.append(live_hub.accept(raw))
-        connection.close()
-
-    senders = [threading.Thread(target=send) for _ in range(4)]
-    for sender in senders:
-        sender.start()
-    for sender in senders:
-        sender.join()
+    at_once(*[lambda: made.append(live_hub.accept(raw))] * 4)
     assert len({item.package.id for item in made}) == 1
     assert sorted(item.replayed for item in made) == [False, True, True, True]
     assert not Event.objects.filter(name="SubmissionRejection").exists()
+
+
+def test_of_different_bytes_with_one_document_id_at_once_one_is_taken(live_hub: World) -> None:
+    made: list[str] = []
+
+    def send(raw: bytes) -> None:
+        try:
+            made.append(str(live_hub.accept(raw).package.id))
+        except Refused as problem:
+            made.append(problem.code)
+
+    copies = [live_hub.document("H29", "H29.5", identifier="H29,2026,1") for _ in range(4)]
+    at_once(*[partial(send, raw) for raw in copies])
+    assert Package.objects.count() == 1
+    assert sorted(made)[1:] == ["document.id-reused"] * 3
 
 
 @pytest.mark.parametrize("code", ["SỞ.YT", "A&B", "H29(1)", "-H29"])

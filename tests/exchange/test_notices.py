@@ -24,7 +24,7 @@ from tests.exchange.test_admin_documents import page, person
 from tests.operations.test_metrics import counted
 from tests.receiver import Receiver
 from tests.vxp.conftest import Connect, connect
-from tests.world import ACTOR, World
+from tests.world import ACTOR, World, at_once
 
 __all__ = ["connect"]
 OK = receiver.status(200)
@@ -461,18 +461,7 @@ def test_an_acceptance_does_not_wait_for_a_question_under_way(live_hub: World, e
 def test_of_two_workers_one_sends(live_hub: World, endpoint: Receiver) -> None:
     enrol(live_hub, endpoint.url, "transport")
     live_hub.send("H29", "H29.5", now=now())
-    start = threading.Barrier(4)
-
-    def work() -> None:
-        start.wait()
-        notices.send()
-        connection.close()
-
-    workers = [threading.Thread(target=work) for _ in range(4)]
-    for worker in workers:
-        worker.start()
-    for worker in workers:
-        worker.join()
+    at_once(*[notices.send] * 4)
     assert len(endpoint.received) == 1
 
 

@@ -1,6 +1,5 @@
 """From where a system may call, and how often; what the proxy may say and nobody else."""
 
-import threading
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -9,7 +8,6 @@ from urllib.parse import quote
 
 import pytest
 from django.conf import settings
-from django.db import connection
 from django.test import Client
 
 from agencies.directory import Credential, System
@@ -18,7 +16,7 @@ from exchange.models import Allowance
 from exchange.refusals import Refused
 from fixtures.pki import pem
 from tests.api.conftest import Caller, code_of, fetch_token
-from tests.world import ACTOR, World
+from tests.world import ACTOR, World, at_once
 
 pytestmark = pytest.mark.django_db
 NOW = datetime(2026, 11, 25, 2, 0, 12, tzinfo=UTC)
@@ -73,13 +71,8 @@ def test_processes_at_once_are_never_granted_more_than_the_limit(real_commits: N
     def draw() -> None:
         for _ in range(10):
             granted.append(Allowance.objects.draw("k", window=1, wanted=7, limit=200)[0])
-        connection.close()
 
-    threads = [threading.Thread(target=draw) for _ in range(8)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    at_once(*[draw] * 8)
     assert sum(granted) == 200
 
 
