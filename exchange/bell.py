@@ -20,7 +20,7 @@ from django.db import DatabaseError, InterfaceError, connection
 from exchange import delivery, feed, proofs, waiting
 
 SWEEP_SECONDS = {"postgresql": 2.0, "sqlite": 0.5}
-QUIET_SECONDS = 0.02  # under load, what is rung meanwhile goes out together
+QUIET_SECONDS = 0.05  # under load, what is rung meanwhile goes out together
 AGAIN_SECONDS = 1.0
 
 if TYPE_CHECKING:

@@ -139,6 +139,7 @@ def _filled(pattern: str, pk: Any) -> str:
     return re.sub(r"<(\w+:)?\w+>", str(pk or 1), pattern).replace("^", "").replace("$", "")
 
 
+@pytest.mark.once
 def test_a_get_changes_nothing_for_anybody(pages: Pages) -> None:
     addresses = list(_addresses())
     assert len(addresses) > 40
@@ -158,6 +159,7 @@ def test_a_get_changes_nothing_for_anybody(pages: Pages) -> None:
     }
 
 
+@pytest.mark.once
 def test_no_address_shows_a_clerk_the_document_of_others(pages: Pages) -> None:
     """Every address of the admin, asked for with the ids of a document between two other agencies."""
     secret = "Kế hoạch bảo đảm"
@@ -171,6 +173,7 @@ def test_no_address_shows_a_clerk_the_document_of_others(pages: Pages) -> None:
         assert str(pages.package.pk).encode() not in body.replace(address.encode(), b""), address
 
 
+@pytest.mark.once
 def test_a_post_to_a_record_is_refused_to_everybody(pages: Pages) -> None:
     before = _everything()
     for who, client in pages.people.items():
