@@ -6,6 +6,7 @@ and is given so much time; what fails, or is not begun in time, is shown as such
 
 import argparse
 import json
+import logging
 import os
 import platform
 import signal
@@ -59,6 +60,7 @@ def _inside(engine: str, only: str) -> int:
     import django
 
     django.setup()
+    logging.disable(logging.INFO)  # what is measured in this process says a line for each document
     from tests.bench import measures
     from tests.bench.rows import Row, table
 

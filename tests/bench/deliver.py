@@ -126,14 +126,13 @@ def pulls(stage: Stage) -> list[Row]:
 
 
 def latency(stage: Stage) -> list[Row]:
-    """From the beginning of the POST to the arrival of the bytes; and from an event to its signed head."""
+    """From the beginning of the POST to the arrival of the bytes."""
     idle = _under_way(stage, IDLE, 4)
     loaded = _under_way(stage, PACED, PACE)
     return [
         Row("POST to recipient, idle, p50", idle.share(0.5) * 1000, "ms", "≤ 60 ms"),
         Row("POST to recipient, idle, p99", idle.share(0.99) * 1000, "ms", "≤ 250 ms"),
         Row(f"POST to recipient at {PACE}/s, p99", loaded.share(0.99) * 1000, "ms", "≤ 1,000 ms"),
-        Row("event to signed checkpoint, p95", _sealed(stage).share(0.95) * 1000, "ms", "≤ 1,000 ms"),
     ]
 
 
@@ -157,21 +156,3 @@ def _under_way(stage: Stage, number: int, pace: float) -> load.Times:
 
     live.until(all_there, "every arrival")
     return load.Times([arrived[package] - at for package, at in begun.items()], 1.0)
-
-
-def _sealed(stage: Stage) -> load.Times:
-    """Of the events of the run just ended."""
-    connect(stage.hub)
-    from exchange.models import Checkpoint, LogEntry
-
-    live.until(lambda: not _pending(), "the sealer")
-    heads = list(Checkpoint.objects.order_by("size").values_list("size", "signed_at"))
-    latest = LogEntry.objects.order_by("-index").values_list("index", "event__at")[: 2 * PACED]
-    signed = {index: next(at for size, at in heads if size > index) for index, _ in latest}
-    return load.Times([(signed[index] - at).total_seconds() for index, at in latest], 1.0)
-
-
-def _pending() -> bool:
-    from exchange.models import Pending
-
-    return Pending.objects.exists()
