@@ -105,16 +105,18 @@ def acknowledge(
         _refuse_closed(row)
         if sha256.lower() != row.package.sha256:
             raise Refused("delivery.digest-mismatch", given=sha256[:64], expected=row.package.sha256)
-        _confirm(row, sha256.lower(), actor, now)
-    return log.handover_receipt(row)
+        event = _confirm(row, sha256.lower(), actor, now)
+    return log.new_receipt(event) if event else log.handover_receipt(row)
 
 
-def _confirm(row: Delivery, sha256: str, actor: log.Actor, now: datetime) -> None:
-    if Event.objects.filter(stream=row.id, name="ContentHandover").exists():
-        return
+def _confirm(row: Delivery, sha256: str, actor: log.Actor, now: datetime) -> Event | None:
+    """The event of the handover; None when it was confirmed before, which takes more than one event."""
+    if row.seq > 1 and Event.objects.filter(stream=row.id, name="ContentHandover").exists():
+        return None
     lifecycle.move(row, "ContentHandover", now)
     change = lifecycle.Change(delivery=row, event="ContentHandover", facts={"digest": sha256})
-    lifecycle.record([change], at=now, actor=actor)
+    [event] = lifecycle.record([change], at=now, actor=actor)
+    return event
 
 
 def lease(delivery_id: UUID, *, system: System, for_: timedelta, now: datetime) -> None:
