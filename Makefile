@@ -42,7 +42,7 @@ fuzz: .venv/requirements.txt ## Dò lỗi cửa đọc gói tin theo độ phủ
 	var/fuzz/bin/python -m tests.security.fuzz_gates -max_total_time=$(or $(SECONDS),60) -timeout=10 -max_len=65536 \
 		-artifact_prefix=var/fuzz/ var/fuzz/corpus fixtures/accepted
 
-soak: .venv/requirements-dev.txt ## Mười nghìn văn bản trong khi các tiến trình bị kill -9 / ten thousand documents under kill -9 (15 minutes)
+soak: .venv/requirements-dev.txt ## Mười nghìn văn bản trong khi các tiến trình bị kill -9 / ten thousand documents under kill -9 (half an hour)
 	$(BIN)/python -m tests.failures.soak
 
 lint: .venv/requirements-dev.txt ## Định dạng, kiểu, hướng import, migration còn thiếu / everything checked without running it

@@ -13,7 +13,7 @@ import time
 from pathlib import Path
 
 ENGINES = ("production", "embedded")
-SECONDS = 900  # for one set-up; half of it on an idle machine of two cores
+SECONDS = 1800  # for one set-up; half of it on an otherwise idle machine of two cores
 KILLS = 48
 KILLED = ("worker", "web", "sealer", "scheduler")
 
