@@ -20,8 +20,6 @@ from tests.world import NOW, Keys, answer_to_file
 
 pytestmark = pytest.mark.postgresql
 
-NOBODY = "http://127.0.0.1:9/"
-
 
 def connect(hub: LiveHub, name: str, *codes: str) -> tuple[Client, dict[str, str]]:
     """A new system of the VXP face for new agencies, and what was printed about it."""
@@ -76,8 +74,8 @@ def trail(hub: LiveHub, made: dict[str, Any], package: str) -> list[str]:
 
 def test_two_hubs_one_above_the_other(tmp_path: Path, keys: Keys) -> None:
     with (
-        live.running(tmp_path / "upper", keys, NOBODY) as upper,
-        live.running(tmp_path / "lower", keys, NOBODY, HUB_UPLINK_SECONDS="1") as lower,
+        live.running(tmp_path / "upper", keys, live.NOBODY) as upper,
+        live.running(tmp_path / "lower", keys, live.NOBODY, HUB_UPLINK_SECONDS="1") as lower,
     ):
         ministry, _ = connect(upper, "Văn phòng Chính phủ", "G22")
         province, made = connect(lower, "Văn phòng tỉnh", "H31", "H31.1")

@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from uuid import uuid4
 
-import pytest
 from django.db import connection
 
 from agencies.models import Agency, Alias
@@ -14,8 +13,6 @@ from exchange import routing
 from exchange.models import Delivery, Package, guards
 from exchange.vxp import answers, directory, items
 from tests.world import World
-
-pytestmark = pytest.mark.once
 
 MEGABYTE = 1 << 20
 
