@@ -1,6 +1,7 @@
 """What tests share: the small city of `tests/world.py`, and a database that can be emptied."""
 
 import copy
+import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -19,7 +20,7 @@ from pytest_django.plugin import DjangoDbBlocker
 
 from exchange import keys as hub_keys
 from exchange.models import Holiday, guards
-from tests import environment, world
+from tests import environment, migrated, world
 from tests.world import Keys, World
 
 ONCE = {"envelope", "evidence", "browser"}
@@ -52,6 +53,22 @@ def language() -> Iterator[None]:
     """Every test begins in the hub's language; a request leaves its own to the thread that served it."""
     yield
     translation.deactivate()
+
+
+@pytest.fixture(scope="session")
+def django_db_keepdb() -> bool:
+    """On SQLite the database of the tests is there before Django looks; its directory goes with the run."""
+    return not environment.PRODUCTION
+
+
+@pytest.fixture(scope="session")
+def django_db_modify_db_settings(django_db_modify_db_settings_parallel_suffix: None) -> None:
+    """The database of the tests is a copy of the migrated one, so Django finds nothing left to migrate."""
+    test = connection.settings_dict["TEST"]
+    if environment.PRODUCTION:
+        test["TEMPLATE"] = migrated.database()
+    else:
+        shutil.copy(migrated.database(), test["NAME"])
 
 
 @pytest.fixture(scope="session")

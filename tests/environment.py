@@ -1,7 +1,8 @@
 """The settings of a test run, made before Django reads them (loaded by `-p tests.environment`).
 
 `HUB_TEST_ENGINE=production` runs the same tests on PostgreSQL and RabbitMQ; the default is the embedded
-pair. Everything lies in a directory of its own that goes with the run.
+pair. Everything lies in a directory of its own that goes with the process; what the processes of one run
+share lies in that of the first, which starts the others.
 """
 
 import atexit
@@ -13,6 +14,8 @@ from pathlib import Path
 PRODUCTION = os.environ.get("HUB_TEST_ENGINE") == "production"
 DIRECTORY = Path(tempfile.mkdtemp(prefix="hub-test-"))
 atexit.register(shutil.rmtree, DIRECTORY, ignore_errors=True)
+
+RUN = Path(os.environ.setdefault("HUB_TEST_RUN", str(DIRECTORY)))
 
 for name in [name for name in os.environ if name.startswith("HUB_") and not name.startswith("HUB_TEST_")]:
     del os.environ[name]

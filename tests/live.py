@@ -27,10 +27,10 @@ from uuid import uuid4
 import psycopg
 from django.conf import settings
 
-from tests import environment, services, world
+from tests import environment, migrated, services, world
+from tests.migrated import ROOT, run
 from tests.world import Keys
 
-ROOT = Path(__file__).parent.parent
 PATIENCE = 90  # seconds until a wait for the hub is given up
 
 
@@ -191,10 +191,14 @@ def _prepared(keys: Keys) -> LiveHub:
     servers: dict[str, str] = {}
     if environment.PRODUCTION:
         url, name = services.database_url(), f"hub_empty_{os.getpid()}"
-        _create(name)
-        atexit.register(_drop, name)
+        migrated.create(name, migrated.database())
+        atexit.register(migrated.drop, name)
         servers = {"HUB_DATABASE_URL": f"{url.rpartition('/')[0]}/{name}"}
     environ = _environ(environment.DIRECTORY / "prepared", servers)
+    if not environment.PRODUCTION:
+        data = Path(environ["HUB_DATA_DIR"])
+        data.mkdir()
+        shutil.copy(migrated.database(), data / "hub.sqlite3")
     return LiveHub(0, _furnish(environ, keys, NOBODY), environ)
 
 
@@ -220,24 +224,13 @@ def _environ(directory: Path, servers: dict[str, str], **extra: str) -> dict[str
 
 
 def _furnish(environ: dict[str, str], keys: Keys, callback_url: str) -> dict[str, tuple[str, str]]:
-    """Migrate, make the hub's keys, register the city; its clients."""
-    run(environ, "manage.py", "migrate", "--verbosity", "0", "--skip-checks")
+    """Make the hub's keys, register the city; its clients."""
     run(environ, "manage.py", "make_keys")
     certificates = {code: identity.der.hex() for code, identity in keys.identities.items()}
     city = Path(environ["HUB_TRUST_DIR"]).parent / "city.json"
     city.write_text(json.dumps({"callback_url": callback_url, "certificates": certificates}))
     clients = json.loads(run(environ, "-m", "tests.city", str(city)))
     return {name: tuple(pair) for name, pair in clients.items()}
-
-
-def _create(name: str, template: str = "template1") -> None:
-    with psycopg.connect(services.database_url(), autocommit=True) as connection:
-        connection.execute(f'CREATE DATABASE "{name}" TEMPLATE "{template}"')
-
-
-def _drop(name: str) -> None:
-    with psycopg.connect(services.database_url(), autocommit=True) as connection:
-        connection.execute(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
 
 
 @contextmanager
@@ -249,20 +242,11 @@ def _copied(prepared: LiveHub, directory: Path) -> Iterator[dict[str, str]]:
         return
     stem, _, template = prepared.environ["HUB_DATABASE_URL"].rpartition("/")
     name = f"hub_{uuid4().hex[:12]}"
-    _create(name, template)
+    migrated.create(name, template)
     try:
         yield {"HUB_DATABASE_URL": f"{stem}/{name}", "HUB_BROKER_URL": services.broker_url()}
     finally:
-        _drop(name)
-
-
-def run(environ: dict[str, str], *words: str) -> str:
-    """Run Python with `words` in the environment of a hub; what it printed."""
-    done = subprocess.run(
-        (sys.executable, *words), cwd=ROOT, env=environ, capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 0, done.stderr[-2000:]
-    return done.stdout
+        migrated.drop(name)
 
 
 @contextmanager
@@ -273,6 +257,7 @@ def running(directory: Path, keys: Keys, callback_url: str, **extra: str) -> Ite
     with ExitStack() as stack:
         if "HUB_DATABASE_URL" in extra:  # a server of the test's own
             environ = _environ(directory, {"HUB_BROKER_URL": services.broker_url()}, **extra)
+            run(environ, "manage.py", "migrate", "--verbosity", "0", "--skip-checks")
             clients = _furnish(environ, keys, callback_url)
         else:
             prepared = _prepared(keys)
@@ -289,4 +274,4 @@ def running(directory: Path, keys: Keys, callback_url: str, **extra: str) -> Ite
             hub.supervisor.wait(30)
 
 
-__all__ = ["LiveHub", "running", "until", "world"]
+__all__ = ["ROOT", "LiveHub", "run", "running", "until", "world"]
