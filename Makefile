@@ -4,6 +4,8 @@
 
 PORT ?= 8000
 JOBS ?= 3
+# Kept bytecode is half of the start of a test process: not to be turned off by whoever builds containers.
+export PYTHONDONTWRITEBYTECODE =
 # The first Python that is new enough; where there is none, plain python3, so that the check below can say why not.
 PYTHON ?= $(or $(shell for python in python3 python3.14 python3.13 python3.12 python3.11; do \
 	$$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$python && break; done),python3)
