@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from hashlib import sha256
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from socketserver import BaseServer
 from typing import Any
 
 Answer = Callable[["Received"], tuple[int, bytes, dict[str, str]]]
@@ -42,6 +43,19 @@ def status(code: int, body: bytes = b"", **headers: str) -> Answer:
 
 
 @contextmanager
+def served(server: BaseServer) -> Iterator[None]:
+    """`server` answers in a thread of its own. It stops when it is told to, not at its next half second."""
+    thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
+
+
+@contextmanager
 def running(answer: Answer = acknowledge) -> Iterator[Receiver]:
     """A receiver that lives for one test."""
 
@@ -65,11 +79,5 @@ def running(answer: Answer = acknowledge) -> Iterator[Receiver]:
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     server.daemon_threads = True
     receiver = Receiver(f"http://127.0.0.1:{server.server_port}/edxml", answer)
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    try:
+    with served(server):
         yield receiver
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()

@@ -1,7 +1,6 @@
 """Anchors outside the hub: a time-stamp authority made with openssl, witnesses in both directions."""
 
 import subprocess
-import threading
 from base64 import b64decode, b64encode
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -22,6 +21,7 @@ from exchange.evidence.checkpoint import VerifierKey
 from exchange.models import Anchor, Checkpoint, Log, WitnessedLog, guards
 from tests.evidence.samples import LOG, OTHER_LOG_KEY, memory, small_log
 from tests.evidence.samples import Log as OtherLog
+from tests.receiver import served
 from tests.tsa import TimeStampAuthority
 from tests.world import NOW, World
 
@@ -49,12 +49,8 @@ def outside() -> Iterator[tuple[str, list[Answer]]]:
             pass
 
     server = HTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    yield f"http://127.0.0.1:{server.server_port}", answers
-    server.shutdown()
-    server.server_close()
-    thread.join()
+    with served(server):
+        yield f"http://127.0.0.1:{server.server_port}", answers
 
 
 @pytest.fixture(scope="module")

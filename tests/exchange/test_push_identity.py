@@ -1,7 +1,6 @@
 """The hub shows a client certificate to a receiver that wants one (mutual TLS)."""
 
 import ssl
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, HTTPServer
@@ -18,6 +17,7 @@ from agencies.models import System
 from exchange import pushing, registry
 from exchange.models import Attempt, Delivery, Event, Lane, Outcome, State
 from fixtures.pki import Authority, pem, private_pem
+from tests.receiver import served
 from tests.world import ACTOR, NOW, World
 
 BY = registry.Change(ACTOR, NOW)
@@ -47,14 +47,8 @@ def strict_receiver(authority: Authority, directory: Path) -> Iterator[tuple[str
     context.load_verify_locations(cadata=pem([authority.certificate]).decode())
     server = HTTPServer(("127.0.0.1", 0), Handler)
     server.socket = context.wrap_socket(server.socket, server_side=True)
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    try:
+    with served(server):
         yield f"https://127.0.0.1:{server.server_port}/", seen
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
 
 
 def test_a_receiver_that_asks_for_a_certificate_gets_the_systems_own(hub: World, tmp_path: Path) -> None:

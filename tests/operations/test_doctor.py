@@ -1,7 +1,6 @@
 """`manage.py doctor`: healthy where it is, and tried against every fault that it names."""
 
 import json
-import threading
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -22,6 +21,7 @@ from exchange import anchors, facts, mode
 from exchange.celery import WATCHED
 from exchange.doctor import database, faults, machine, processes, run
 from exchange.models import Fact, LogCheck
+from tests.receiver import served
 from tests.world import World
 
 Patch = pytest.MonkeyPatch
@@ -40,12 +40,8 @@ class _Healthz(BaseHTTPRequestHandler):
 def web() -> Iterator[int]:
     """A web process that answers; its port."""
     server = HTTPServer(("127.0.0.1", 0), _Healthz)
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    yield server.server_port
-    server.shutdown()
-    server.server_close()
-    thread.join()
+    with served(server):
+        yield server.server_port
 
 
 @pytest.fixture

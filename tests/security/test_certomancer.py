@@ -1,7 +1,6 @@
 """Revocation as certomancer publishes it, a PKI for tests by others: fetched over HTTP, used at the door."""
 
 import re
-import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -17,6 +16,7 @@ from cryptography import x509
 from exchange import revocation
 from exchange.refusals import Refused
 from fixtures.pki import Identity, make_key, private_pem
+from tests.receiver import served
 from tests.security.test_revocation import enrol, send
 from tests.world import World
 
@@ -104,8 +104,6 @@ def published(
         found = Published(config.get_pki_arch(ArchLabel("hub")))
         store = AnimatorArchStore({ArchLabel("hub"): found.architecture})
         server.set_app(Animator(store, datetime.now(UTC).replace(microsecond=0), with_web_ui=False))
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
         trust = tmp_path / "trust"
         trust.mkdir()
         for name in ("root", "issuing"):
@@ -113,9 +111,8 @@ def published(
         settings.ENVIRONMENT = replace(settings.ENVIRONMENT, trust_dir=trust)
         chain = (found.certificate("agency"), found.certificate("issuing"))
         enrol(hub, Identity(agency, chain[0], chain))
-        yield found
-        server.shutdown()
-        thread.join()
+        with served(server):
+            yield found
 
 
 @pytest.mark.parametrize("published", [""], indirect=True)

@@ -2,7 +2,6 @@
 
 import json
 import subprocess
-import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
@@ -23,6 +22,7 @@ from exchange import registry, revocation, transport
 from exchange.evidence import events
 from exchange.models import EventBody, Package
 from fixtures.pki import Authority, Identity, Revocation
+from tests.receiver import served
 from tests.security.pki import revoke
 from tests.world import ACTOR, NOW, World
 
@@ -60,12 +60,8 @@ def site() -> Iterator[Site]:
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     made = Site(f"http://127.0.0.1:{server.server_port}")
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    yield made
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    with served(server):
+        yield made
 
 
 @pytest.fixture
