@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from django.apps import apps
 from django.conf import settings
+from django.contrib.auth.hashers import PBKDF2PasswordHasher
 from django.contrib.auth.models import Group, Permission
 from django.contrib.contenttypes.models import ContentType
 from django.core import serializers
@@ -53,6 +54,14 @@ def language() -> Iterator[None]:
     """Every test begins in the hub's language; a request leaves its own to the thread that served it."""
     yield
     translation.deactivate()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def quick_passwords() -> Iterator[None]:
+    """Hashing a password takes a third of a second on purpose, which says nothing about the hub."""
+    rounds, PBKDF2PasswordHasher.iterations = PBKDF2PasswordHasher.iterations, 1
+    yield
+    PBKDF2PasswordHasher.iterations = rounds
 
 
 @pytest.fixture(scope="session")
