@@ -21,7 +21,7 @@ from pytest_django.plugin import DjangoDbBlocker
 
 from exchange import keys as hub_keys
 from exchange.models import Holiday, guards
-from tests import environment, migrated, world
+from tests import environment, migrated, services, world
 from tests.world import Keys, World
 
 ONCE = {"envelope", "evidence", "browser"}
@@ -33,14 +33,16 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     """Each pass takes what its engine has a part in: `postgresql` is for the production pass only, `once` for
     the embedded one only. The other does not list it.
 
-    Whole hubs on RabbitMQ share its queues, so of several test processes only one runs them.
+    Whole hubs on one RabbitMQ share its queues, so of several test processes only one runs them, unless each
+    process has a virtual host.
     """
     for item in items:
         parts = item.path.relative_to(config.rootpath).parts
         if ONCE & set(parts):
             item.add_marker(pytest.mark.once)
         if {"journeys", "failures"} & set(parts):
-            group = "whole hubs" if environment.PRODUCTION else item.path.stem
+            shared = environment.PRODUCTION and services.broker_is_shared()
+            group = "whole hubs" if shared else item.path.stem
             item.add_marker(pytest.mark.xdist_group(group))
     other = "once" if environment.PRODUCTION else "postgresql"
     needless = [item for item in items if item.get_closest_marker(other)]

@@ -28,6 +28,8 @@ TOOLS = (
     "softhsm2-util",
 )
 
+_BROKER = os.environ.get("HUB_TEST_BROKER_URL", "amqp://guest:guest@127.0.0.1:5672//")
+
 
 def database_url() -> str:
     """PostgreSQL for tests: HUB_TEST_DATABASE_URL, else the usual local port."""
@@ -35,8 +37,16 @@ def database_url() -> str:
 
 
 def broker_url() -> str:
-    """RabbitMQ for tests: HUB_TEST_BROKER_URL, else the usual local port."""
-    return os.environ.get("HUB_TEST_BROKER_URL", "amqp://guest:guest@127.0.0.1:5672//")
+    """RabbitMQ for tests: HUB_TEST_BROKER_URL, else the usual local port.
+
+    `{worker}` in it becomes the name of this process of pytest, so that each can have a virtual host.
+    """
+    return _BROKER.replace("{worker}", os.environ.get("PYTEST_XDIST_WORKER", "gw0"))
+
+
+def broker_is_shared() -> bool:
+    """Whether the processes of pytest take messages from the same queues."""
+    return "{worker}" not in _BROKER
 
 
 def missing() -> list[str]:
