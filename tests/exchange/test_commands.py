@@ -162,13 +162,13 @@ def test_send_package_fails_with_the_words_of_the_hub(
     file = tmp_path / "unsigned.edxml"
     file.write_bytes(live_hub.document("H29", "H29.5", signed=False, at=timezone.now()))
     client_id, secret = live_hub.clients["office"]
-    words = ("send_package", str(file), "--client-id", client_id, "--client-secret")
+    words = ("send_package", str(file), "--client-id", client_id)
     with pytest.raises(CommandError, match=r"signature\.missing"):
-        run(*words, secret, "--base-url", live_server.url)
+        run(*words, f"--client-secret={secret}", "--base-url", live_server.url)  # it may begin with "-"
     with pytest.raises(CommandError, match="HTTP 401"):
-        run(*words, "wrong", "--base-url", live_server.url)
+        run(*words, "--client-secret=wrong", "--base-url", live_server.url)
     with pytest.raises(CommandError, match="not an http"):
-        run(*words, secret, "--base-url", "ftp://127.0.0.1")
+        run(*words, f"--client-secret={secret}", "--base-url", "ftp://127.0.0.1")
 
 
 def test_make_keys_leaves_present_keys_alone(keys: object) -> None:
