@@ -25,8 +25,8 @@ ONCE = {"envelope", "evidence", "browser"}
 """Directories whose tests are all marked `once`."""
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> Iterator[None]:
     """Each pass takes what its engine has a part in: `postgresql` is for the production pass only, `once` for
     the embedded one only. The other does not list it.
 
@@ -46,6 +46,14 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     if needless:
         config.hook.pytest_deselected(items=needless)
         items[:] = [item for item in items if item not in needless]
+    yield
+    # Whole hubs take longest, so they begin. pytest-django puts them last, as they use no test database.
+    items.sort(key=lambda item: (item.get_closest_marker("xdist_group") is None, _uses_database(item)))
+
+
+def _uses_database(item: pytest.Item) -> bool:
+    named = {"db", "transactional_db"} & set(getattr(item, "fixturenames", ()))
+    return bool(named) or item.get_closest_marker("django_db") is not None
 
 
 @pytest.fixture(autouse=True)
