@@ -13,7 +13,7 @@ from datetime import datetime
 from typing import Self
 from uuid import UUID
 
-from django.db import connection
+from django.db import InterfaceError, OperationalError, connection
 from oauth2_provider.models import AccessToken
 
 from agencies import directory, stamps
@@ -95,9 +95,7 @@ _last = Memory("", "")
 def current() -> Memory:
     """What this process remembers of the registry as the running transaction sees it. One query."""
     global _last  # noqa: PLW0603 - one for all threads; each of them goes on with the one it was given
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT name, value FROM agencies_stamp")
-        found = dict(cursor.fetchall())
+    found = _stamps()
     registry, revocation = found.get(stamps.REGISTRY, ""), found.get(stamps.REVOCATION, "")
     memory = _last
     if not registry or memory.registry != registry or not memory.fresh:
@@ -105,3 +103,22 @@ def current() -> Memory:
     elif memory.revocation != revocation:
         memory = _last = memory.with_revocation(revocation)
     return memory
+
+
+def _stamps() -> dict[str, str]:
+    """The stamps. The first statement of most requests: a connection that was lost since the last one shows
+    here, and Django need not ask before whether it is there."""
+    connection.health_check_done = True  # type: ignore[attr-defined]
+    try:
+        return _read_stamps()
+    except (OperationalError, InterfaceError):
+        if connection.in_atomic_block:
+            raise
+        connection.close()
+        return _read_stamps()
+
+
+def _read_stamps() -> dict[str, str]:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT name, value FROM agencies_stamp")
+        return dict(cursor.fetchall())

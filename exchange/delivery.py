@@ -1,22 +1,47 @@
 """The way out for systems that pull, and the clock of deliveries: list, serve, acknowledge, expire, resend.
 
-Each function owns its transactions. How packages are pushed stands in `pushing.py`.
+What every pull asks is written by hand (models/byhand.py). Each function owns its transactions. How packages
+are pushed stands in `pushing.py`.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
+from typing import Any
 from uuid import UUID
 
-from django.db import transaction
+from django.db import connection, transaction
 from django.db.models import Exists, OuterRef, QuerySet
 
 from agencies.models import Agency, System
 from exchange import lifecycle, log, routing, waiting, wake
-from exchange.models import Delivery, Event, InboxNotice, State
+from exchange.models import Delivery, Event, InboxNotice, Package, State, byhand
 from exchange.refusals import Refused
 
 BATCH = 200
 _OPEN = (State.QUEUED, State.HANDED_OVER)
+
+_MINE = f"""
+SELECT {byhand.columns(Delivery, "d")}, {byhand.columns(Package, "p")}
+FROM exchange_delivery d
+JOIN exchange_package p ON p.id = d.package_id
+JOIN agencies_agency a ON a.id = d.recipient_id
+WHERE d.id IN ({{ids}}) AND a.receives_through_id = %(system_id)s
+"""  # noqa: S608
+_WAITING = f"""
+SELECT d.id FROM exchange_delivery d
+WHERE d.system_id = %(system_id)s AND d.state = '{State.QUEUED}' AND d.due_at <= %(due_at)s AND NOT d.held
+"""  # noqa: S608
+_OF_KIND = "AND (SELECT p.kind FROM exchange_package p WHERE p.id = d.package_id) = %(kind)s"
+_FIRST = "ORDER BY d.rank, d.queued_at, d.id LIMIT %(limit)s"
+_LEASED = """
+WITH chosen AS ({}) UPDATE exchange_delivery SET due_at = %(until)s
+WHERE id IN (SELECT id FROM chosen) RETURNING id
+"""
+_SERVED = f"""
+UPDATE exchange_delivery SET served_at = %(served_at)s
+WHERE id IN ({{ids}}) AND state = '{State.QUEUED}' AND NOT held AND served_at IS NULL
+    AND recipient_id IN (SELECT id FROM agencies_agency WHERE receives_through_id = %(system_id)s)
+"""  # noqa: S608
 
 
 # --- pull ---------------------------------------------------------------------------------------------
@@ -25,17 +50,17 @@ _OPEN = (State.QUEUED, State.HANDED_OVER)
 def inbox(system: System, *, limit: int, kind: str = "", lease: timedelta, now: datetime) -> list[Delivery]:
     """What waits for the agencies of `system`, most urgent first; `lease` hides it from other pollers."""
     note_question(system, now=now, lease=lease)
-    rows = Delivery.objects.waiting(now).filter(system=system).in_order()
-    if kind:
-        rows = rows.filter(package__kind=kind)
-    if not lease:
-        return list(rows.select_related("package", "package__sender")[:limit])
-    with transaction.atomic():
-        locked = rows.select_for_update(skip_locked=True, of=("self",))
-        ids = list(locked.values_list("id", flat=True)[:limit])
-        Delivery.objects.filter(id__in=ids).update(due_at=now + lease)
-    leased = Delivery.objects.filter(id__in=ids).in_order()
-    return list(leased.select_related("package", "package__sender"))
+    values = byhand.prepared(Delivery, system_id=system.pk, due_at=now)
+    statement = f"{_WAITING} {_OF_KIND if kind else ''} {_FIRST}"
+    if lease:
+        lock = "FOR UPDATE SKIP LOCKED" if connection.vendor == "postgresql" else ""
+        statement = _LEASED.format(f"{statement} {lock}")
+        values |= {"until": byhand.prepared(Delivery, due_at=now + lease)["due_at"]}
+    ids = [row[0] for row in byhand.ask([statement], values | {"kind": kind, "limit": limit})]
+    if not ids:
+        return []
+    found = Delivery.objects.filter(id__in=ids).in_order()
+    return list(found.select_related("package", "package__sender"))
 
 
 def note_question(system: System, *, now: datetime, lease: timedelta = timedelta()) -> None:
@@ -67,7 +92,7 @@ def serve(delivery_id: UUID, *, system: System, now: datetime) -> Delivery:
     From here on a recall becomes a request. Raises Refused: request.not-found when the delivery is not
     for this system, delivery.withdrawn, delivery.closed, delivery.held.
     """
-    return _serve(Delivery.objects.filter(id=delivery_id, recipient__receives_through=system), now)
+    return _open(_mine([delivery_id], system, [_SERVED, _MINE], served_at=now))
 
 
 def serve_to_agencies(package_id: UUID, agencies: QuerySet[Agency], now: datetime) -> Delivery:
@@ -76,12 +101,13 @@ def serve_to_agencies(package_id: UUID, agencies: QuerySet[Agency], now: datetim
     Raises Refused: request.not-found when none of them is a recipient, delivery.withdrawn, delivery.closed,
     delivery.held.
     """
-    return _serve(Delivery.objects.filter(package=package_id, recipient__in=agencies), now)
+    theirs = Delivery.objects.filter(package=package_id, recipient__in=agencies)
+    theirs.filter(state=State.QUEUED, held=False, served_at=None).update(served_at=now)
+    return _open(list(theirs.select_related("package").order_by("id")))
 
 
-def _serve(mine: QuerySet[Delivery], now: datetime) -> Delivery:
-    mine.filter(state=State.QUEUED, held=False, served_at=None).update(served_at=now)
-    found = list(mine.select_related("package").order_by("id"))
+def _open(found: Sequence[Delivery]) -> Delivery:
+    """The first of `found` whose content may be had."""
     if not found:
         raise Refused("request.not-found")
     chosen = next((row for row in found if row.state in _OPEN and not row.awaits_report), found[0])
@@ -97,26 +123,62 @@ def acknowledge(
     Again: the same receipt. Raises Refused: request.not-found, delivery.digest-mismatch,
     delivery.withdrawn, delivery.closed, delivery.held; nothing changes then.
     """
+    outcome = acknowledge_all({delivery_id: sha256}, system=system, actor=actor, now=now)[delivery_id]
+    if isinstance(outcome, Refused):
+        raise outcome
+    return outcome
+
+
+def acknowledge_all(
+    received: Mapping[UUID, str], *, system: System, actor: log.Actor, now: datetime
+) -> dict[UUID, log.Receipt | Refused]:
+    """The same for several deliveries in one transaction: the digest that the recipient computed of each.
+
+    Each has an outcome of its own, in the order of `received`: one that is refused changes nothing.
+    """
     with transaction.atomic():
-        rows = _locked(Delivery.objects.filter(id=delivery_id, recipient__receives_through=system))
-        if not rows:
-            raise Refused("request.not-found")
-        row = rows[0]
-        _refuse_closed(row)
-        if sha256.lower() != row.package.sha256:
-            raise Refused("delivery.digest-mismatch", given=sha256[:64], expected=row.package.sha256)
-        event = _confirm(row, sha256.lower(), actor, now)
-    return log.new_receipt(event) if event else log.handover_receipt(row)
+        rows = {row.id: row for row in _mine_locked(received, system)}
+        refused = _refusals(received, rows)
+        good = [row for key, row in rows.items() if key not in refused]
+        known = _confirmed(good)
+        fresh = [row for row in good if row.id not in known]
+        for row in fresh:
+            lifecycle.move(row, "ContentHandover", now)
+        events = lifecycle.record([_handover(row) for row in fresh], at=now, actor=actor) if fresh else []
+    receipts = {event.stream: log.new_receipt(event) for event in events}
+    receipts |= {key: log.handover_receipt(rows[key]) for key in known}
+    return {key: refused.get(key) or receipts[key] for key in received}
 
 
-def _confirm(row: Delivery, sha256: str, actor: log.Actor, now: datetime) -> Event | None:
-    """The event of the handover; None when it was confirmed before, which takes more than one event."""
-    if row.seq > 1 and Event.objects.filter(stream=row.id, name="ContentHandover").exists():
-        return None
-    lifecycle.move(row, "ContentHandover", now)
-    change = lifecycle.Change(delivery=row, event="ContentHandover", facts={"digest": sha256})
-    [event] = lifecycle.record([change], at=now, actor=actor)
-    return event
+def _refusals(received: Mapping[UUID, str], rows: Mapping[UUID, Delivery]) -> dict[UUID, Refused]:
+    """Why some of what was `received` is not handed over."""
+    refused = {}
+    for key, sha256 in received.items():
+        try:
+            _check_received(rows.get(key), sha256)
+        except Refused as error:
+            refused[key] = error
+    return refused
+
+
+def _check_received(row: Delivery | None, sha256: str) -> None:
+    if row is None:
+        raise Refused("request.not-found")
+    _refuse_closed(row)
+    if sha256.lower() != row.package.sha256:
+        raise Refused("delivery.digest-mismatch", given=sha256[:64], expected=row.package.sha256)
+
+
+def _confirmed(rows: Sequence[Delivery]) -> set[UUID]:
+    """Those of `rows` that were acknowledged before, which takes more than one event."""
+    keys = [row.id for row in rows if row.seq > 1]
+    if not keys:
+        return set()
+    return set(Event.objects.filter(stream__in=keys, name="ContentHandover").values_list("stream", flat=True))
+
+
+def _handover(row: Delivery) -> lifecycle.Change:
+    return lifecycle.Change(delivery=row, event="ContentHandover", facts={"digest": row.package.sha256})
 
 
 def lease(delivery_id: UUID, *, system: System, for_: timedelta, now: datetime) -> None:
@@ -151,10 +213,10 @@ def _pulled(
     delivery_id: UUID, event: str, reason: str, *, system: System, actor: log.Actor, now: datetime
 ) -> None:
     with transaction.atomic():
-        rows = _locked(Delivery.objects.filter(id=delivery_id, recipient__receives_through=system))
+        rows, rule = _mine_locked([delivery_id], system), lifecycle.MOVES[event]
         if not rows:
             raise Refused("request.not-found")
-        row, rule = rows[0], lifecycle.MOVES[event]
+        row = rows[0]
         if row.state not in rule.before or row.awaits_report:
             if row.state in (rule.after, State.HANDED_OVER):
                 return
@@ -219,6 +281,26 @@ def resend(delivery_id: UUID, *, actor: log.Actor, now: datetime, reason: str) -
         wake.after_commit([row.lane] if row.push else [])
         wake.for_inboxes([] if row.held else [row.system])
     return row
+
+
+def _mine_locked(ids: Collection[UUID], system: System) -> list[Delivery]:
+    """Those of the deliveries whose recipient receives through `system`, locked in id order."""
+    lock = "FOR UPDATE OF d" if connection.vendor == "postgresql" else ""
+    return _mine(ids, system, [f"{_MINE} ORDER BY d.id {lock}"])
+
+
+def _mine(ids: Collection[UUID], system: System, statements: Sequence[str], **values: Any) -> list[Delivery]:
+    """What the last of `statements` gives: of the deliveries, those whose recipient receives through
+    `system`."""
+    given = byhand.prepared(Delivery, system_id=system.pk, **values)
+    places = {f"id{n}": byhand.prepared(Delivery, id=key)["id"] for n, key in enumerate(ids)}
+    named = ", ".join(f"%({place})s" for place in places)
+    words = [statement.replace("{ids}", named) for statement in statements]
+    found = []
+    for row, package in byhand.fetch(words, given | places, Delivery, Package):
+        row.package = package
+        found.append(row)
+    return found
 
 
 def _locked(deliveries: QuerySet[Delivery]) -> list[Delivery]:

@@ -10,7 +10,7 @@ from typing import Any, Self
 
 import structlog
 from django.conf import settings
-from django.db import IntegrityError, connection, transaction
+from django.db import IntegrityError, transaction
 from structlog import contextvars
 
 from agencies import directory, memory
@@ -35,7 +35,17 @@ from exchange.envelope import signing
 from exchange.envelope.attachments import PDF
 from exchange.envelope.codes import STATUS_CODES, Side
 from exchange.envelope.examine import Terms
-from exchange.models import AttachedFile, Delivery, Event, Kind, Package, PdfReport, SignatureState, bulk
+from exchange.models import (
+    AttachedFile,
+    Delivery,
+    Event,
+    Kind,
+    Package,
+    PdfReport,
+    SignatureState,
+    bulk,
+    byhand,
+)
 from exchange.models.ids import uuid7
 from exchange.refusals import Problem, Refused
 
@@ -304,14 +314,10 @@ _SAME_BYTES = "SELECT id FROM exchange_package WHERE sender_id = %(sender_id)s A
 
 def _replay(sender: Agency, digest: str) -> Acceptance | None:
     """The stored acceptance of the same bytes from the same sender."""
-    # Asked for every package, so not by way of a queryset.
-    values = bulk.prepared(Package, sender_id=sender.pk, sha256=digest)
-    with connection.cursor() as cursor:
-        cursor.execute(_SAME_BYTES, values)
-        known = cursor.fetchone()
-    if known is None:
+    known = byhand.ask([_SAME_BYTES], byhand.prepared(Package, sender_id=sender.pk, sha256=digest))
+    if not known:
         return None
-    package = Package.objects.select_related("sender").get(pk=known[0])
+    package = Package.objects.select_related("sender").get(pk=known[0][0])
     return Acceptance(
         package=package,
         deliveries=list(package.deliveries.select_related("recipient").order_by("id")),

@@ -18,7 +18,7 @@ from exchange.envelope.package import Note, Replacement, Response
 from exchange.envelope.package import Package as Content
 from exchange.lifecycle import Cause, Verdict
 from exchange.matching import Found, Reference
-from exchange.models import BusinessType, Delivery, Kind, Package, Request, RequestState, State, bulk
+from exchange.models import BusinessType, Delivery, Kind, Package, Request, RequestState, State, byhand
 from exchange.refusals import Problem, Refused
 
 TAKE_BACK = "13"
@@ -363,21 +363,16 @@ def _warn_of_duplicates(plan: Plan, incoming: Incoming) -> None:
 def _duplicates(package: Package, since: datetime) -> tuple[Package | None, bool]:
     """The first package with the same DocumentId that still stands, and whether another document bears the
     same number since then. In one go, and no queryset: asked for every document."""
-    values = bulk.prepared(
+    values = byhand.prepared(
         Package,
         sender_id=package.sender_id,
         document_id=package.document_id,
         code_folded=package.code_folded,
         accepted_at=since,
     )
-    with connection.cursor() as cursor:
-        if connection.vendor == "postgresql":
-            name = f"{package.sender_id}:{package.document_id}"
-            cursor.execute(f"{_LOCK}; {_DUPLICATES}", values | {"name": name})
-            cursor.nextset()
-        else:  # has one writer
-            cursor.execute(_DUPLICATES, values)
-        first, repeated = cursor.fetchone()
+    lock = [_LOCK] if connection.vendor == "postgresql" else []  # SQLite has one writer
+    name = f"{package.sender_id}:{package.document_id}"
+    [(first, repeated)] = byhand.ask([*lock, _DUPLICATES], values | {"name": name})
     return Package.objects.get(pk=first) if first else None, bool(repeated)
 
 

@@ -14,8 +14,8 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from agencies import directory
-from exchange import delivery, intake
-from exchange.api import shapes
+from exchange import delivery, intake, log
+from exchange.api import problems, shapes
 from exchange.api.content import answer_bytes
 from exchange.api.endpoint import Endpoint, Input, conditional, posted, read
 from exchange.api.packages import acceptance
@@ -46,6 +46,19 @@ class AckBody(Input):
     """The digest that the recipient computed itself, over the bytes it received."""
 
     sha256 = serializers.CharField(max_length=200)
+
+
+class AckedBody(Input):
+    """One of several deliveries, and the digest of what was received of it."""
+
+    delivery = serializers.UUIDField()
+    sha256 = serializers.CharField(max_length=200)
+
+
+class AckAllBody(Input):
+    """What was received, of several deliveries."""
+
+    deliveries = serializers.ListField(child=AckedBody(), allow_empty=False, max_length=MOST)
 
 
 class XmlText(serializers.CharField):
@@ -177,6 +190,40 @@ class AckView(Endpoint):
             now=timezone.now(),
         )
         return Response({"delivery": delivery_id, "receipt": shapes.ReceiptSerializer(receipt).data})
+
+
+class AckAllView(Endpoint):
+    """POST /deliveries/ack."""
+
+    required_scope = {"POST": ("receive",)}
+
+    @extend_schema(
+        operation_id="acknowledge_deliveries",
+        tags=["deliveries"],
+        summary="Confirm what was received of several deliveries",
+        request=AckAllBody,
+        responses=answers({200: shapes.HandoversSerializer}, "request.invalid"),
+    )
+    def post(self, request: Request) -> Response:
+        """Each has an outcome of its own, in the order given: the receipt of its handover, or its refusal.
+
+        Of a delivery named twice the last digest counts.
+        """
+        given = posted(AckAllBody, request)["deliveries"]
+        outcomes = delivery.acknowledge_all(
+            {one["delivery"]: one["sha256"] for one in given},
+            system=self.principal.system,
+            actor=self.principal.actor,
+            now=timezone.now(),
+        )
+        return Response({"items": [_outcome(*pair) for pair in outcomes.items()]})
+
+
+def _outcome(key: UUID, outcome: log.Receipt | Refused) -> dict[str, Any]:
+    if isinstance(outcome, Refused):
+        refusal = problems.item(outcome.problems[0], problems.language())
+        return {"delivery": key, "receipt": None, "refusal": refusal}
+    return {"delivery": key, "receipt": shapes.one(shapes.ReceiptSerializer, outcome), "refusal": None}
 
 
 class StatusView(Endpoint):

@@ -267,6 +267,20 @@ class HandoverSerializer(serializers.Serializer[Any]):
     receipt = ReceiptSerializer()
 
 
+class HandoverOutcomeSerializer(serializers.Serializer[Any]):
+    """What became of one acknowledgement among several: a receipt or a refusal."""
+
+    delivery = serializers.UUIDField()
+    receipt = ReceiptSerializer(allow_null=True)
+    refusal = ProblemPlaceSerializer(allow_null=True)
+
+
+class HandoversSerializer(serializers.Serializer[Any]):
+    """The outcomes of several acknowledgements, in the order given."""
+
+    items = HandoverOutcomeSerializer(many=True)
+
+
 class LineSerializer(serializers.Serializer[Any]):
     """One event of a trail."""
 

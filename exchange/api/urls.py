@@ -28,6 +28,7 @@ urlpatterns = [
     path("exports/<uuid:export_id>", exports.ExportView.as_view(), name="api-export"),
     path("exports/<uuid:export_id>/content", exports.ExportContentView.as_view(), name="api-export-content"),
     path("inbox", deliveries.InboxView.as_view(), name="api-inbox"),
+    path("deliveries/ack", deliveries.AckAllView.as_view(), name="api-ack-all"),
     path("deliveries/<uuid:delivery_id>", deliveries.DeliveryView.as_view(), name="api-delivery"),
     path(
         "deliveries/<uuid:delivery_id>/content",

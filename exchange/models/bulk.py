@@ -122,12 +122,6 @@ def insert_all(*many: Rows) -> None:
             cursor.execute(statement, values)
 
 
-def prepared(model: type[models.Model], **values: Any) -> dict[str, Any]:
-    """`values` of columns of `model` as parameters of a statement written by hand."""
-    known = {field.attname: field for field in model._meta.concrete_fields}
-    return {name: known[name].get_db_prep_value(value, connection) for name, value in values.items()}
-
-
 def update(model: type[models.Model], names: Sequence[str], rows: Sequence[models.Model]) -> None:
     """Write the columns `names` of `rows` as they stand in memory, in one statement for many rows."""
     key = model._meta.pk.attname

@@ -194,6 +194,66 @@ def test_an_acknowledgement_without_a_digest_is_refused(recipient: Caller, body:
     assert code_of(recipient.post(f"/deliveries/{NOBODY}/ack", body)) == "request.invalid"
 
 
+def test_several_are_acknowledged_at_once_each_with_an_outcome_of_its_own(
+    sender: Caller, recipient: Caller, hub: World
+) -> None:
+    for _ in range(4):
+        sent(sender, hub.document("H29", "H29.5"))
+    good, known, wrong, withdrawn = inbox(recipient)
+    receipt = acknowledged(recipient, known).json()["receipt"]
+    code = envelope.Code.from_text(withdrawn["code"])
+    sent(sender, hub.document("H29", "H29.5", code=code, business=envelope.Business(BusinessType.RECALL)))
+    named = [good["delivery"], NOBODY, known["delivery"], wrong["delivery"], withdrawn["delivery"]]
+    digests = [good["sha256"].upper(), "0" * 64, known["sha256"], "0" * 64, withdrawn["sha256"]]
+    body = [{"delivery": one, "sha256": digest} for one, digest in zip(named, digests, strict=True)]
+    answer = recipient.post("/deliveries/ack", {"deliveries": body})
+    assert answer.status_code == 200, answer.content
+    items = answer.json()["items"]
+    assert [item["delivery"] for item in items] == named
+    assert [item["refusal"] and item["refusal"]["code"] for item in items] == [
+        None, "request.not-found", None, "delivery.digest-mismatch", "delivery.withdrawn",
+    ]  # fmt: skip
+    assert [bool(item["receipt"]) for item in items] == [True, False, True, False, False]
+    assert items[2]["receipt"] == receipt
+    handed_over = events.decode(items[0]["receipt"]["event"].encode())
+    assert (handed_over.event, handed_over.delivery) == ("ContentHandover", good["delivery"])
+    assert handed_over.digest == good["sha256"]
+    states = {str(row.id): row.state for row in Delivery.objects.filter(id__in=[*named])}
+    assert [states.get(one) for one in named] == [
+        State.HANDED_OVER, None, State.HANDED_OVER, State.QUEUED, State.WITHDRAWN,
+    ]  # fmt: skip
+    again = recipient.post("/deliveries/ack", {"deliveries": body[:1]}).json()["items"]
+    assert again[0] == items[0]
+
+
+def test_only_the_recipient_may_acknowledge_among_several(
+    sender: Caller, recipient: Caller, caller: Call, hub: World
+) -> None:
+    sent(sender, hub.document("H29", "H29.5"))
+    [item] = inbox(recipient)
+    body = {"deliveries": [{"delivery": item["delivery"], "sha256": item["sha256"]}]}
+    [outcome] = caller("H29.121").post("/deliveries/ack", body).json()["items"]
+    assert outcome["refusal"]["code"] == "request.not-found"
+    assert Delivery.objects.get().state == State.QUEUED
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {},
+        {"deliveries": []},
+        {"deliveries": [{"delivery": NOBODY}]},
+        {"deliveries": [{"delivery": "x", "sha256": "0" * 64}]},
+        {"deliveries": [{"delivery": NOBODY, "sha256": "0" * 64, "digest": ""}]},
+        {"deliveries": [{"delivery": NOBODY, "sha256": "0" * 64}] * 201},
+    ],
+)
+def test_several_acknowledgements_that_cannot_be_read_are_refused(
+    recipient: Caller, body: dict[str, Any]
+) -> None:
+    assert code_of(recipient.post("/deliveries/ack", body)) == "request.invalid"
+
+
 def test_a_withdrawn_delivery_is_neither_served_nor_acknowledged(
     sender: Caller, recipient: Caller, hub: World
 ) -> None:

@@ -4,6 +4,7 @@ import asyncio
 import hashlib
 import itertools
 import time
+from collections.abc import Awaitable, Callable
 from statistics import median
 
 import aiohttp
@@ -15,6 +16,7 @@ from tests.bench.crowd import PULLED, PUSHED
 from tests.bench.rows import Row
 from tests.bench.stage import Stage, connect, cpu
 
+Acknowledge = Callable[[aiohttp.ClientSession, str, dict[str, str], dict[str, str]], Awaitable[None]]
 ROUNDS, PUSHES, PULLS = 5, 400, 400
 IDLE, PACED, PACE = 40, 400, 100
 
@@ -103,26 +105,50 @@ def _push_floor(stage: Stage, documents: list[bytes]) -> float:
 
 
 def pulls(stage: Stage) -> list[Row]:
-    """Four pollers of one system: a page of 50, each content, each acknowledgement."""
+    """Four pollers of one system: a page of 50, each content, and the acknowledgements of the page together;
+    then one by one."""
+    together, alone = _pulled(stage, _acknowledge_all), _pulled(stage, _acknowledge_each)
+    return [
+        Row("pull: page, contents, one ack", together, "/s", "≥ 400/s"),
+        Row("pull: page, contents, an ack for each", alone, "/s", "≥ 400/s"),
+    ]
+
+
+def _pulled(stage: Stage, acknowledge: Acknowledge) -> float:
     _send(stage, stage.documents(PULLS, SMALL, PULLED))
     headers = {"Authorization": f"Bearer {stage.tokens['puller']}"}
-    api, taken = f"{stage.url}/api/v1", itertools.count(1)
+    api, taken = f"{stage.url}/api/v1", itertools.count()
 
     async def poll(session: aiohttp.ClientSession, _number: int) -> None:
         async with session.get(f"{api}/inbox?limit=50&lease=120", headers=headers) as response:
             items = (await response.json())["items"]
+        received = {}
         for item in items:
-            async with session.get(
-                f"{api}/deliveries/{item['delivery']}/content", headers=headers
-            ) as response:
-                digest = hashlib.sha256(await response.read()).hexdigest()
-            path = f"{api}/deliveries/{item['delivery']}/ack"
-            async with session.post(path, json={"sha256": digest}, headers=headers) as response:
-                assert response.status == 200, await response.text()
+            content = f"{api}/deliveries/{item['delivery']}/content"
+            async with session.get(content, headers=headers) as response:
+                received[item["delivery"]] = hashlib.sha256(await response.read()).hexdigest()
             next(taken)
+        await acknowledge(session, f"{api}/deliveries", headers, received)
 
     times = load.closed(poll, PULLS // 50, 4)
-    return [Row("pull: page, content, ack", (next(taken) - 1) / times.whole, "/s", "≥ 400/s")]
+    return next(taken) / times.whole
+
+
+async def _acknowledge_all(
+    session: aiohttp.ClientSession, api: str, headers: dict[str, str], received: dict[str, str]
+) -> None:
+    body = {"deliveries": [{"delivery": key, "sha256": digest} for key, digest in received.items()]}
+    async with session.post(f"{api}/ack", json=body, headers=headers) as response:
+        items = (await response.json())["items"]
+        assert len(items) == len(received) and all(item["receipt"] for item in items), items
+
+
+async def _acknowledge_each(
+    session: aiohttp.ClientSession, api: str, headers: dict[str, str], received: dict[str, str]
+) -> None:
+    for key, digest in received.items():
+        async with session.post(f"{api}/{key}/ack", json={"sha256": digest}, headers=headers) as response:
+            assert response.status == 200, await response.text()
 
 
 def latency(stage: Stage) -> list[Row]:
