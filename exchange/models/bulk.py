@@ -1,18 +1,24 @@
-"""Rows into tables without an object for each: one statement, whatever their number."""
+"""Rows into tables without an object for each: one statement, whatever their number.
 
+PostgreSQL is given the rows as one parameter, in JSON: the statement stays the same, and the driver looks at
+no single value. SQLite is given them one by one.
+"""
+
+import json
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from datetime import date
 from functools import lru_cache
 from itertools import chain, islice
 from typing import Any, Self, TypeAlias, TypeVar
+from uuid import UUID
 
-from django.db import connection, connections, models
-from django.db.backends.base.base import BaseDatabaseWrapper
+from django.db import DEFAULT_DB_ALIAS, connection, connections, models
 
 _Row = TypeVar("_Row", bound=models.Model)
 Column: TypeAlias = "models.Field[Any, Any]"
-_FEW = 10  # rows, up to which single parameters cost less than arrays
-_PARAMETERS = 30_000  # SQLite takes 32,766 in one statement, PostgreSQL 65,535
+_ROWS = 10_000  # in one statement: some megabytes of JSON
+_PARAMETERS = 30_000  # SQLite takes 32,766 in one statement
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,72 +38,14 @@ class Rows:
         """All columns of `objects`, which count as saved from here on."""
         names = [field.attname for field in model._meta.concrete_fields]
         for one in objects:
-            one._state.adding, one._state.db = False, connection.alias
+            one._state.adding, one._state.db = False, DEFAULT_DB_ALIAS
         return cls(model, names, [[getattr(one, name) for name in names] for one in objects])
 
     def statements(self) -> Iterator[tuple[str, list[Any]]]:
         """One INSERT for as many rows as fit into one, with its parameters."""
-        database = connections[connection.alias]  # not by the proxy: it is asked for each value
-        fields, into, row = _words(self.model, tuple(self.names), database.vendor)
-        given = iter(self.values)
-        while batch := list(islice(given, _PARAMETERS // len(fields))):
-            columns = [
-                _Column.of(*pair, database) for pair in zip(fields, zip(*batch, strict=True), strict=True)
-            ]
-            if len(batch) > _FEW and database.vendor == "postgresql":
-                source, values = _by_columns(columns)
-                yield f"{into} {source}", values
-            else:
-                values = list(chain.from_iterable(zip(*(one.values for one in columns), strict=True)))
-                yield f"{into} VALUES {', '.join([row] * len(batch))}", values
-
-
-@dataclass(frozen=True, slots=True)
-class _Column:
-    """The values of one column, ready for the database; `same`: they are one and the same."""
-
-    field: Column
-    values: Sequence[Any]
-    same: bool
-
-    @classmethod
-    def of(cls, field: Column, values: Sequence[Any], database: BaseDatabaseWrapper) -> Self:
-        """What is the same for all rows, as most of a fan-out is, is prepared once."""
-        same, prepare = values.count(values[0]) == len(values), field.get_db_prep_save
-        if same:
-            ready = [prepare(values[0], database)] * len(values)
-        else:
-            ready = [prepare(value, database) for value in values]
-        return cls(field, ready, same)
-
-    @property
-    def type(self) -> str:
-        """The database's name of what stands in it."""
-        return self.field.db_type(connection) or ""
-
-
-def _by_columns(columns: Sequence[_Column]) -> tuple[str, list[Any]]:
-    """A SELECT that gives the rows of `columns` to an INSERT, with its parameters: an array for each column
-    whose values differ, and one value for any other. psycopg takes its time over every single parameter."""
-    differ = {n: one for n, one in enumerate(columns) if not one.same} or {0: columns[0]}
-    alone = {n: one for n, one in enumerate(columns) if n not in differ}
-    chosen = ", ".join(f"%s::{one.type}" if n in alone else f"new.c{n}" for n, one in enumerate(columns))
-    arrays = ", ".join(f"%s::{one.type}[]" for one in differ.values())
-    names = ", ".join(f"c{n}" for n in differ)
-    values = [*(one.values[0] for one in alone.values()), *(list(one.values) for one in differ.values())]
-    return f"SELECT {chosen} FROM unnest({arrays}) AS new ({names})", values  # noqa: S608
-
-
-@lru_cache(maxsize=128)
-def _words(
-    model: type[models.Model], names: tuple[str, ...], _vendor: str
-) -> tuple[tuple[Column, ...], str, str]:
-    """The columns `names`, the beginning of an INSERT into them, and the place of one row in it."""
-    known = {field.attname: field for field in model._meta.concrete_fields}
-    fields, quote = tuple(known[name] for name in names), connection.ops.quote_name
-    columns = ", ".join(quote(field.column) for field in fields)
-    into = f"INSERT INTO {quote(model._meta.db_table)} ({columns})"
-    return fields, into, f"({', '.join(['%s'] * len(fields))})"
+        table = _Table.of(self.model, tuple(self.names))
+        for source, values in table.given(self.values):
+            yield f"INSERT INTO {table.name} ({', '.join(table.columns)}) {source}", values
 
 
 def insert(model: type[models.Model], names: Sequence[str], rows: Iterable[Sequence[Any]]) -> list[Any]:
@@ -124,43 +72,63 @@ def insert_all(*many: Rows) -> None:
 
 def update(model: type[models.Model], names: Sequence[str], rows: Sequence[models.Model]) -> None:
     """Write the columns `names` of `rows` as they stand in memory, in one statement for many rows."""
-    key = model._meta.pk.attname
-    known = {field.attname: field for field in model._meta.concrete_fields}
-    fields = [known[name] for name in (key, *names)]
-    given = iter(rows)
-    while batch := list(islice(given, _PARAMETERS // len(fields))):
-        database = connections[connection.alias]  # not by the proxy: it is asked for each value
-        columns = [
-            [field.get_db_prep_save(getattr(row, field.attname), database) for row in batch]
-            for field in fields
-        ]
-        _update(model, fields, columns)
-
-
-def _update(model: type[models.Model], fields: list[Column], values: list[list[Any]]) -> None:
-    quote, table = connection.ops.quote_name, connection.ops.quote_name(model._meta.db_table)
-    columns = [quote(field.column) for field in fields]
-    number = len(values[0])
-    if number > _FEW and connection.vendor == "postgresql":  # as in Rows.statements
-        arrays = ", ".join(f"%s::{field.db_type(connection)}[]" for field in fields)
-        source, given = f"SELECT * FROM unnest({arrays})", values  # noqa: S608
-    else:
-        row = f"({', '.join(['%s'] * len(columns))})"
-        source, given = (
-            f"VALUES {', '.join([row] * number)}",
-            list(chain.from_iterable(zip(*values, strict=True))),
-        )
-    pairs = zip(fields[1:], columns[1:], strict=True)
-    sets = ", ".join(f"{column} = {_typed(field, f'new.{column}')}" for field, column in pairs)
+    names = (model._meta.pk.attname, *names)
+    table = _Table.of(model, names)
+    key, *others = table.columns
+    sets = ", ".join(f"{column} = new.{column}" for column in others)
     with connection.cursor() as cursor:
-        cursor.execute(
-            f"WITH new ({', '.join(columns)}) AS ({source}) "  # noqa: S608
-            f"UPDATE {table} SET {sets} FROM new "
-            f"WHERE {table}.{columns[0]} = {_typed(fields[0], f'new.{columns[0]}')}",
-            given,
-        )
+        for source, values in table.given([getattr(row, name) for name in names] for row in rows):
+            cursor.execute(
+                f"WITH new ({', '.join(table.columns)}) AS ({source}) "  # noqa: S608
+                f"UPDATE {table.name} SET {sets} FROM new WHERE {table.name}.{key} = new.{key}",
+                values,
+            )
 
 
-def _typed(field: Column, value: str) -> str:
-    """PostgreSQL takes a column of nothing but NULL for text; SQLite would read a cast time as a number."""
-    return f"CAST({value} AS {field.db_type(connection)})" if connection.vendor == "postgresql" else value
+@dataclass(frozen=True, slots=True)
+class _Table:
+    """Some columns of a table, by their quoted names."""
+
+    name: str
+    columns: Sequence[str]
+    fields: Sequence[Column]
+
+    @classmethod
+    @lru_cache(maxsize=128)
+    def of(cls, model: type[models.Model], names: tuple[str, ...]) -> Self:
+        """The columns `names` of `model`."""
+        known = {field.attname: field for field in model._meta.concrete_fields}
+        fields, quote = [known[name] for name in names], connection.ops.quote_name
+        return cls(quote(model._meta.db_table), [quote(field.column) for field in fields], fields)
+
+    def given(self, rows: Iterable[Sequence[Any]]) -> Iterator[tuple[str, list[Any]]]:
+        """What gives `rows` to a statement, as many as fit into one, with its parameters."""
+        database, rows = connections[DEFAULT_DB_ALIAS], iter(rows)  # not by the proxy: asked for each value
+        if database.vendor == "postgresql":
+            source = f"SELECT {', '.join(self.columns)} FROM json_populate_recordset(NULL::{self.name}, %s)"  # noqa: S608
+            while batch := list(islice(rows, _ROWS)):
+                yield source, [self._json(batch)]
+            return
+        places = f"({', '.join(['%s'] * len(self.fields))})"
+        while batch := list(islice(rows, _PARAMETERS // len(self.fields))):
+            prepared = (
+                field.get_db_prep_save(value, database)
+                for row in batch
+                for field, value in zip(self.fields, row, strict=True)
+            )
+            yield f"VALUES {', '.join([places] * len(batch))}", list(prepared)
+
+    def _json(self, rows: Sequence[Sequence[Any]]) -> str:
+        names = [field.column for field in self.fields]
+        return json.dumps([dict(zip(names, row, strict=True)) for row in rows], default=_word)
+
+
+def _word(value: object) -> str:
+    """What JSON has no form for, as PostgreSQL reads it. Raises TypeError."""
+    if isinstance(value, UUID):
+        return value.hex
+    if isinstance(value, date):  # or a time
+        return value.isoformat()
+    if isinstance(value, bytes | memoryview):
+        return f"\\x{value.hex()}"
+    raise TypeError(f"no value of a column: {value!r}")
