@@ -119,19 +119,28 @@ class Written:
     event: Event
 
 
-def accept(raw: bytes, *, system: System, actor: log.Actor, now: datetime, claimed: str = "") -> Acceptance:
+def accept(
+    raw: bytes,
+    *,
+    system: System,
+    actor: log.Actor,
+    now: datetime,
+    claimed: str = "",
+    known: Memory | None = None,
+) -> Acceptance:
     """Take the package `raw` from `system`; the same bytes again give the stored acceptance.
 
-    `claimed` is the sender's code as the transport names it, which must mean the sender inside.
+    `claimed` is the sender's code as the transport names it, which must mean the sender inside. `known` is
+    the registry, where the caller has read it since it had `raw`.
     Raises Refused with every problem found together; then nothing is stored but an event of the refusal.
     Raises keys.ModuleFailed when the package is taken but its receipt cannot be sealed now.
     """
     mode.check_taking()
     arrival = Arrival.of(raw, system=system, actor=actor, now=now, claimed=claimed)
     try:
-        return _admit(_check(arrival, system))
-    except _Known as known:
-        return known.acceptance
+        return _admit(_check(arrival, system, known or memory.current()))
+    except _Known as replay:
+        return replay.acceptance
     except keys.ModuleFailed:  # no refusal: the package is taken, and its receipt waits
         raise
     except Refused as refused:
@@ -143,7 +152,7 @@ def validate(raw: bytes, *, system: System, actor: log.Actor, now: datetime) -> 
     """What `accept` would say, by the same rules; nothing is stored."""
     arrival = Arrival.of(raw, system=system, actor=actor, now=now)
     try:
-        checked = _check(arrival, system)
+        checked = _check(arrival, system, memory.current())
         with transaction.atomic():
             written = _write(checked)
             transaction.set_rollback(True)
@@ -327,12 +336,12 @@ def _replay(sender: Agency, digest: str) -> Acceptance | None:
     )
 
 
-def _check(arrival: Arrival, system: System) -> Checked:
+def _check(arrival: Arrival, system: System, known: Memory) -> Checked:
     """Steps 1–8: size, gates, sender, signature, content, and that who signed is who is named inside."""
     limit = system.max_bytes or settings.ENVIRONMENT.max_package_bytes
     if len(arrival.raw) > limit:
         raise Refused("package.too-large", size=len(arrival.raw), limit=limit)
-    registry = _Registry(arrival, system, memory.current())
+    registry = _Registry(arrival, system, known)
     today = arrival.now.astimezone(envelope.VIETNAM).date()
     examined = isolation.examine(arrival.raw, registry, today)
     sender = registry.named(examined.package.sender.organ_id)

@@ -28,6 +28,12 @@ _ROOM_SECONDS = 10
 _logger = structlog.get_logger(__name__)
 
 
+def is_small(length: int | None) -> bool:
+    """Whether a body of `length` bytes (None: not announced) is examined here. Such a body has arrived before
+    the application is asked."""
+    return length is not None and length <= settings.ENVIRONMENT.isolate_bytes
+
+
 @contextmanager
 def room(length: int | None) -> Iterator[None]:
     """Room to read and examine a body of `length` bytes (None: not announced) in this process.
@@ -35,7 +41,7 @@ def room(length: int | None) -> Iterator[None]:
     At most HUB_LARGE_AT_ONCE large ones are in work at once; the next one waits a little. Raises Refused
     hub.busy.
     """
-    if length is not None and length <= settings.ENVIRONMENT.isolate_bytes:
+    if is_small(length):
         yield
         return
     if not _slots.acquire(timeout=_ROOM_SECONDS):
@@ -51,7 +57,7 @@ _slots = BoundedSemaphore(settings.ENVIRONMENT.large_at_once)
 
 def examine(raw: bytes, judge: Judge, today: date) -> Examined:
     """As `envelope.examine.examine`, with limits. Raises Refused package.too-costly beyond them."""
-    if len(raw) <= settings.ENVIRONMENT.isolate_bytes:
+    if is_small(len(raw)):
         return examine_here(raw, judge, today)
     examiner = _idle()
     try:

@@ -15,6 +15,7 @@ from structlog import contextvars
 
 from agencies import memory
 from agencies.directory import Credential, System
+from agencies.memory import Memory
 from exchange import door, registry, waiting
 from exchange.edge import CERTIFICATE
 from exchange.log import Actor
@@ -26,11 +27,12 @@ if TYPE_CHECKING:  # rest_framework.views itself imports this module, by way of 
 
 @dataclass(frozen=True, slots=True)
 class Principal:
-    """The system behind a request, and the scopes of its token."""
+    """The system behind a request, the scopes of its token, and the registry that it was looked up in."""
 
     system: System
     credential: Credential
     scopes: frozenset[str]
+    memory: Memory
     credit: door.Credit | None = None
     is_authenticated: bool = True
 
@@ -54,9 +56,12 @@ class TokenAuthentication(BaseAuthentication):
 
     def authenticate(self, request: Request) -> tuple[Principal, AccessToken]:
         """The principal and the token of `request`."""
-        token = _token(get_authorization_header(request))
-        now = timezone.now()
-        principal = _principal(token, now)
+        checksum, now = _checksum(get_authorization_header(request)), timezone.now()
+        known = memory.current()
+        token = known.token(checksum)
+        if token is None:
+            raise Refused("auth.required")
+        principal = _principal(token, known, now)
         contextvars.bind_contextvars(system=str(principal.system.id))
         meta = request.META
         door.check_origin(principal.system, meta.get("REMOTE_ADDR", ""), meta.get(CERTIFICATE, ""))
@@ -69,18 +74,14 @@ class TokenAuthentication(BaseAuthentication):
         return "Bearer"
 
 
-def _token(header: bytes) -> AccessToken:
+def _checksum(header: bytes) -> str:
     scheme, _, value = header.partition(b" ")
     if scheme.lower() != b"bearer":
         raise Refused("auth.required")
-    checksum = sha256(value.strip()).hexdigest()
-    token = memory.current().token(checksum)
-    if token is None:
-        raise Refused("auth.required")
-    return token
+    return sha256(value.strip()).hexdigest()
 
 
-def _principal(token: AccessToken, now: datetime) -> Principal:
+def _principal(token: AccessToken, known: Memory, now: datetime) -> Principal:
     credential = cast("Credential", token.application)
     if credential.system.suspended_at is not None:
         raise Refused("sender.suspended", organ=credential.system.name)
@@ -88,7 +89,7 @@ def _principal(token: AccessToken, now: datetime) -> Principal:
         raise Refused("auth.required")
     if token.expires <= now:
         raise Refused("auth.expired", expired_at=timezone.localtime(token.expires).isoformat("T", "seconds"))
-    return Principal(credential.system, credential, frozenset(token.scope.split()))
+    return Principal(credential.system, credential, frozenset(token.scope.split()), known)
 
 
 class HasScope(BasePermission):
