@@ -14,19 +14,16 @@ from django.db.models import Exists, OuterRef, QuerySet
 
 from agencies.models import Agency, System
 from exchange import lifecycle, log, routing, waiting, wake
-from exchange.models import Delivery, Event, InboxNotice, Package, State, byhand
+from exchange.models import Delivery, Event, InboxNotice, State, byhand
 from exchange.refusals import Refused
 
 BATCH = 200
 _OPEN = (State.QUEUED, State.HANDED_OVER)
 
-_MINE = f"""
-SELECT {byhand.columns(Delivery, "d")}, {byhand.columns(Package, "p")}
-FROM exchange_delivery d
-JOIN exchange_package p ON p.id = d.package_id
+_MINE = f"""{byhand.DELIVERIES}
 JOIN agencies_agency a ON a.id = d.recipient_id
-WHERE d.id IN ({{ids}}) AND a.receives_through_id = %(system_id)s
-"""  # noqa: S608
+WHERE d.id {{among}} AND a.receives_through_id = %(system_id)s
+"""
 _WAITING = f"""
 SELECT d.id FROM exchange_delivery d
 WHERE d.system_id = %(system_id)s AND d.state = '{State.QUEUED}' AND d.due_at <= %(due_at)s AND NOT d.held
@@ -39,7 +36,7 @@ WHERE id IN (SELECT id FROM chosen) RETURNING id
 """
 _SERVED = f"""
 UPDATE exchange_delivery SET served_at = %(served_at)s
-WHERE id IN ({{ids}}) AND state = '{State.QUEUED}' AND NOT held AND served_at IS NULL
+WHERE id {{among}} AND state = '{State.QUEUED}' AND NOT held AND served_at IS NULL
     AND recipient_id IN (SELECT id FROM agencies_agency WHERE receives_through_id = %(system_id)s)
 """  # noqa: S608
 
@@ -292,15 +289,8 @@ def _mine_locked(ids: Collection[UUID], system: System) -> list[Delivery]:
 def _mine(ids: Collection[UUID], system: System, statements: Sequence[str], **values: Any) -> list[Delivery]:
     """What the last of `statements` gives: of the deliveries, those whose recipient receives through
     `system`."""
-    given = byhand.prepared(Delivery, system_id=system.pk, **values)
-    places = {f"id{n}": byhand.prepared(Delivery, id=key)["id"] for n, key in enumerate(ids)}
-    named = ", ".join(f"%({place})s" for place in places)
-    words = [statement.replace("{ids}", named) for statement in statements]
-    found = []
-    for row, package in byhand.fetch(words, given | places, Delivery, Package):
-        row.package = package
-        found.append(row)
-    return found
+    given = byhand.prepared(Delivery, system_id=system.pk, **values) | {"ids": byhand.keys(ids)}
+    return byhand.deliveries([one.format(among=byhand.among("ids")) for one in statements], given)
 
 
 def _locked(deliveries: QuerySet[Delivery]) -> list[Delivery]:

@@ -10,20 +10,20 @@ million rows waiting, holds nobody up. One that fails again and again gets no mo
 
 import random
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
+from typing import NamedTuple
 from uuid import UUID
 
 import structlog
 from django.conf import settings
-from django.db import transaction
-from django.db.models import F, OuterRef, QuerySet, Subquery
-from django.db.models.functions import Coalesce
+from django.db import connection, transaction
 
 from agencies.models import System
 from exchange import facts, lifecycle, log, metrics, mode, transport
 from exchange.celery import LANES
-from exchange.models import Attempt, Circuit, Delivery, Kind, Lane, Outcome, Package, State, bulk
+from exchange.models import Attempt, Circuit, Delivery, Kind, Lane, Outcome, State, bulk, byhand
+from exchange.models.circuit import LETS_THROUGH
 from exchange.models.ids import uuid7
 
 BATCH = 200
@@ -34,7 +34,6 @@ MAX_ATTEMPTS = 60
 FIRST_RETRY = timedelta(seconds=5)
 LONGEST_RETRY = timedelta(hours=6)
 _logger = structlog.get_logger(__name__)
-_OF_PACKAGE = ("package__sha256", "package__kind", "package__sender_code")
 _ATTEMPTED = (
     "id", "delivery_id", "number", "url", "outcome", "http_status", "detail", "started_at", "finished_at",
 )  # fmt: skip
@@ -80,78 +79,110 @@ def claim(
     `busy` says how many rows of each system the caller has already. From here on the recipient may hold the
     content: a later recall becomes a request.
     """
-    ready = {system.pk: system for system in _ready(lane, now) if busy.get(system.pk, 0) < PER_SYSTEM}
+    ready = [pair for pair in _ready(lane, now) if busy.get(pair[0].pk, 0) < PER_SYSTEM]
     if not ready or limit <= 0:
         return []
+    claimed: list[transport.Shipment] = []
     with transaction.atomic():
-        ids: list[UUID] = []
-        for system in ready.values():
-            most = min(limit - len(ids), PER_SYSTEM - busy.get(system.pk, 0), _allowed(system, now))
-            locked = _due(lane, now).filter(system=system.pk).select_for_update(skip_locked=True)
-            ids += locked.order_by("due_at", "id").values_list("id", flat=True)[: max(0, most)]
-        mine = Delivery.objects.filter(id__in=ids)
-        mine.update(
-            due_at=now + timedelta(seconds=settings.ENVIRONMENT.lease_seconds),
-            served_at=Coalesce("served_at", now),
-            attempts=F("attempts") + 1,
-        )
-        rows = list(mine.select_related("package").only("attempts", "system_id", *_OF_PACKAGE))
-    return [_shipment(ready[row.system_id], row) for row in rows]
+        for system, circuit in ready:
+            most = min(limit - len(claimed), PER_SYSTEM - busy.get(system.pk, 0), _allowed(circuit, now))
+            if most > 0:
+                claimed += _claim(system, lane, now, most)
+    return claimed
 
 
-def _due(lane: int, now: datetime) -> QuerySet[Delivery]:
-    return Delivery.objects.waiting(now).filter(lane=lane, push=True)
+_READY = f"""
+SELECT * FROM (
+    SELECT {byhand.columns(System, "s")}, {byhand.columns(Circuit, "c")}, (
+        SELECT d.due_at FROM exchange_delivery d
+        WHERE d.system_id = s.id AND d.lane = %(lane)s AND d.push
+            AND d.state = '{State.QUEUED}' AND d.due_at <= %(now)s AND NOT d.held
+        ORDER BY d.due_at LIMIT 1
+    ) AS waits_since
+    FROM agencies_system s LEFT JOIN exchange_circuit c ON c.system_id = s.id
+    WHERE s.delivery = '{System.Delivery.PUSH}' AND {LETS_THROUGH}
+) AS found WHERE waits_since IS NOT NULL ORDER BY waits_since, id
+"""  # noqa: S608
 
 
-def _ready(lane: int, now: datetime) -> QuerySet[System]:
+def _ready(lane: int, now: datetime) -> list[tuple[System, Circuit]]:
     """The systems that may be pushed to and for which something is due, whoever waits longest first.
 
-    One look into an index for each system, however many rows wait.
+    One look into an index for each system, however many rows wait. A circuit without a failure is empty.
     """
-    first = _due(lane, now).filter(system=OuterRef("pk")).order_by("due_at").values("due_at")[:1]
-    return (
-        System.objects.filter(Circuit.lets_through(now), delivery=System.Delivery.PUSH)
-        .select_related("circuit")
-        .annotate(waits_since=Subquery(first))
-        .filter(waits_since__isnull=False)
-        .order_by("waits_since", "pk")
-    )
+    values = {"lane": lane, "now": byhand.prepared(Delivery, due_at=now)["due_at"]}
+    return byhand.fetch([_READY], values, System, Circuit)
 
 
-def _allowed(system: System, now: datetime) -> int:
-    """How many rows its circuit lets through: all, or one for the worker that is first to probe."""
-    circuit = getattr(system, "circuit", None)
-    if circuit is None or circuit.probe_at is None:
+def _allowed(circuit: Circuit, now: datetime) -> int:
+    """How many rows the circuit lets through: all, or one for the worker that is first to probe."""
+    if circuit.probe_at is None:
         return PER_SYSTEM
     later = now + timedelta(seconds=settings.ENVIRONMENT.lease_seconds)
     probing = Circuit.objects.filter(pk=circuit.pk, probe_at=circuit.probe_at)
     return probing.update(probe_at=later)
 
 
-def _shipment(system: System, row: Delivery) -> transport.Shipment:
+_CLAIMED = f"""
+WITH chosen AS (
+    SELECT id FROM exchange_delivery
+    WHERE system_id = %(system_id)s AND lane = %(lane)s AND push
+        AND state = '{State.QUEUED}' AND due_at <= %(served_at)s AND NOT held
+    ORDER BY due_at, id LIMIT %(limit)s {{lock}}
+)
+UPDATE exchange_delivery SET due_at = %(due_at)s, attempts = attempts + 1,
+    served_at = COALESCE(served_at, %(served_at)s)
+WHERE id IN (SELECT id FROM chosen)
+RETURNING id, attempts, package_id,
+    (SELECT sha256 FROM exchange_package p WHERE p.id = package_id),
+    (SELECT kind FROM exchange_package p WHERE p.id = package_id),
+    (SELECT sender_code FROM exchange_package p WHERE p.id = package_id)
+"""  # noqa: S608
+
+
+def _claim(system: System, lane: int, now: datetime, limit: int) -> list[transport.Shipment]:
+    until = now + timedelta(seconds=settings.ENVIRONMENT.lease_seconds)
+    values = byhand.prepared(Delivery, system_id=system.pk, lane=lane, served_at=now, due_at=until)
+    lock = "FOR UPDATE SKIP LOCKED" if connection.vendor == "postgresql" else ""
+    rows = byhand.ask([_CLAIMED.format(lock=lock)], values | {"limit": limit})
+    return [_shipment(system, _Claimed._make(row)) for row in rows]
+
+
+class _Claimed(NamedTuple):
+    """A row that _CLAIMED gives; its ids are text on SQLite."""
+
+    delivery: UUID | str
+    attempts: int
+    package: UUID | str
+    sha256: str
+    kind: str
+    sender: str
+
+
+def _shipment(system: System, row: _Claimed) -> transport.Shipment:
     above = system.kind == System.Kind.AXIS
     return transport.Shipment(
-        delivery=row.id,
+        delivery=UUID(str(row.delivery)),
         number=row.attempts,
-        package=row.package_id,
-        sha256=row.package.sha256,
+        package=UUID(str(row.package)),
+        sha256=row.sha256,
         system=system.pk,
         url=system.callback_url,
         secrets=bytes(system.vxp_secret if above else system.webhook_secrets),
         ca_pem=system.ca_pem,
         identity=bytes(system.push_identity),
-        relay=_relay(system, row.package) if above else None,
+        relay=_relay(system, row) if above else None,
     )
 
 
-def _relay(system: System, package: Package) -> transport.Relay:
-    kind = "status" if package.kind == Kind.STATUS else "edoc"
-    return transport.Relay(systemid=system.vxp_id or "", sender=package.sender_code, messagetype=kind)
+def _relay(system: System, row: _Claimed) -> transport.Relay:
+    kind = "status" if row.kind == Kind.STATUS else "edoc"
+    return transport.Relay(systemid=system.vxp_id or "", sender=row.sender, messagetype=kind)
 
 
 def due_lanes(now: datetime) -> set[int]:
     """The lanes in which a push is due: whatever a lost wake-up, a crash or a retry left behind."""
-    return {lane for lane in Lane.values if _ready(lane, now).exists()}
+    return {lane for lane in Lane.values if _ready(lane, now)}
 
 
 # --- settle -------------------------------------------------------------------------------------------
@@ -163,8 +194,7 @@ def settle(results: Sequence[transport.Result], *, now: datetime) -> None:
         return
     by_id = {result.delivery: result for result in results}
     with transaction.atomic():
-        locked = Delivery.objects.filter(id__in=by_id).select_related("package").order_by("id")
-        rows = list(locked.select_for_update(of=("self",)))
+        rows = _locked(by_id)
         bulk.insert_all(bulk.Rows(Attempt, _ATTEMPTED, [_attempt(by_id[row.id]) for row in rows]))
         changes = [change for row in rows if (change := _outcome(row, by_id[row.id], now))]
         lifecycle.record(changes, at=now, actor=log.HUB)
@@ -172,6 +202,12 @@ def settle(results: Sequence[transport.Result], *, now: datetime) -> None:
         bulk.update(Delivery, ["due_at"], retries)
         _note_circuits(results, now)
     _watch(rows, by_id)
+
+
+def _locked(ids: Collection[UUID]) -> list[Delivery]:
+    lock = "FOR UPDATE OF d" if connection.vendor == "postgresql" else ""
+    statement = f"{byhand.DELIVERIES} WHERE d.id {byhand.among('ids')} ORDER BY d.id {lock}"
+    return byhand.deliveries([statement], {"ids": byhand.keys(ids)})
 
 
 def _watch(rows: Sequence[Delivery], by_id: Mapping[UUID, transport.Result]) -> None:

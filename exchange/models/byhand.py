@@ -3,13 +3,18 @@
 Django takes longer to write such a statement than PostgreSQL to run it.
 """
 
-from collections.abc import Callable, Sequence
+import json
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache, partial
 from itertools import accumulate
 from typing import Any, Self
+from uuid import UUID
 
 from django.db import DEFAULT_DB_ALIAS, connection, connections, models
+
+from exchange.models.delivery import Delivery
+from exchange.models.package import Package
 
 Converter = Callable[[Any], Any]
 
@@ -17,6 +22,18 @@ Converter = Callable[[Any], Any]
 def columns(model: type[models.Model], alias: str) -> str:
     """The columns of `model`, of the table called `alias`, as `fetch` wants them."""
     return ", ".join(f'{alias}."{field.column}"' for field in model._meta.concrete_fields)
+
+
+def among(name: str) -> str:
+    """`IN` so many keys as there are in the parameter `name`, which `keys` makes."""
+    if connection.vendor == "postgresql":
+        return f"= ANY(%({name})s)"
+    return f"IN (SELECT value FROM json_each(%({name})s))"  # noqa: S608
+
+
+def keys(ids: Iterable[UUID]) -> list[UUID] | str:
+    """`ids` as one parameter."""
+    return list(ids) if connection.vendor == "postgresql" else json.dumps([key.hex for key in ids])
 
 
 def prepared(model: type[models.Model], **values: Any) -> dict[str, Any]:
@@ -49,6 +66,21 @@ def fetch(
     ends = list(accumulate(len(one.names) for one in readings))
     parts = list(zip(readings, [0, *ends], ends, strict=False))
     return [tuple(reading.read(row[start:end]) for reading, start, end in parts) for row in rows]
+
+
+DELIVERIES = f"""
+SELECT {columns(Delivery, "d")}, {columns(Package, "p")}
+FROM exchange_delivery d JOIN exchange_package p ON p.id = d.package_id
+"""  # noqa: S608
+
+
+def deliveries(statements: Sequence[str], values: dict[str, Any]) -> list[Delivery]:
+    """Deliveries with their packages: what the last of `statements` gives, which begins with DELIVERIES."""
+    found = []
+    for row, package in fetch(statements, values, Delivery, Package):
+        row.package = package
+        found.append(row)
+    return found
 
 
 @dataclass(frozen=True, slots=True)

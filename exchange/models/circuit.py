@@ -72,3 +72,9 @@ class Circuit(models.Model):
         """Of systems: neither suspended nor paused, and the circuit is closed, or a probe is due."""
         closed = Q(circuit=None) | Q(circuit__probe_at=None) | Q(circuit__probe_at__lte=now)
         return closed & Q(paused_at=None, suspended_at=None)
+
+
+LETS_THROUGH = (
+    "s.paused_at IS NULL AND s.suspended_at IS NULL AND (c.probe_at IS NULL OR c.probe_at <= %(now)s)"
+)
+"""The same as `Circuit.lets_through` in a statement written by hand, of a system `s` and its circuit `c`."""
