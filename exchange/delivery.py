@@ -142,7 +142,7 @@ def acknowledge_all(
         for row in fresh:
             lifecycle.move(row, "ContentHandover", now)
         events = lifecycle.record([_handover(row) for row in fresh], at=now, actor=actor) if fresh else []
-    receipts = {event.stream: log.new_receipt(event) for event in events}
+    receipts = dict(zip((event.stream for event in events), log.new_receipts(events), strict=True))
     receipts |= {key: log.handover_receipt(rows[key]) for key in known}
     return {key: refused.get(key) or receipts[key] for key in received}
 

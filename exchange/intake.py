@@ -374,7 +374,7 @@ def _admit(checked: Checked, about: Delivery | None = None) -> Acceptance:
         package=written.package,
         deliveries=written.deliveries,
         warnings=written.warnings,
-        receipt=log.new_receipt(written.event),
+        receipt=log.new_receipts([written.event])[0],
     )
 
 
