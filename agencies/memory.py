@@ -112,7 +112,7 @@ def _stamps() -> dict[str, str]:
     try:
         return _read_stamps()
     except (OperationalError, InterfaceError):
-        if connection.in_atomic_block:
+        if connection.in_atomic_block or connection.connection is None or connection.is_usable():
             raise
         connection.close()
         return _read_stamps()

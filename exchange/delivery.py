@@ -13,7 +13,7 @@ from django.db import connection, transaction
 from django.db.models import Exists, OuterRef, QuerySet
 
 from agencies.models import Agency, System
-from exchange import lifecycle, log, routing, waiting, wake
+from exchange import keys, lifecycle, log, routing, waiting, wake
 from exchange.models import Delivery, Event, InboxNotice, State, byhand
 from exchange.refusals import Refused
 
@@ -143,7 +143,13 @@ def acknowledge_all(
             lifecycle.move(row, "ContentHandover", now)
         events = lifecycle.record([_handover(row) for row in fresh], at=now, actor=actor) if fresh else []
     receipts = dict(zip((event.stream for event in events), log.new_receipts(events), strict=True))
-    receipts |= {key: log.handover_receipt(rows[key]) for key in known}
+    for key in known:
+        try:
+            receipts[key] = log.handover_receipt(rows[key])
+        except keys.ModuleFailed:
+            raise
+        except Refused as gone:  # its bytes were removed by rule or order
+            refused[key] = gone
     return {key: refused.get(key) or receipts[key] for key in received}
 
 

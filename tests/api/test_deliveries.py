@@ -6,11 +6,13 @@ from typing import Any
 
 import pytest
 
+from exchange import log
 from exchange.envelope import package as envelope
 from exchange.envelope import xml
 from exchange.envelope.codes import BusinessType
 from exchange.evidence import events
 from exchange.models import Attempt, Delivery, Event, Outcome, State
+from exchange.refusals import Refused
 from tests.api.conftest import Call, Caller, code_of
 from tests.world import World
 
@@ -224,6 +226,24 @@ def test_several_are_acknowledged_at_once_each_with_an_outcome_of_its_own(
     ]  # fmt: skip
     again = recipient.post("/deliveries/ack", {"deliveries": body[:1]}).json()["items"]
     assert again[0] == items[0]
+
+
+def test_a_removed_receipt_among_several_holds_up_no_other(
+    sender: Caller, recipient: Caller, hub: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for _ in range(2):
+        sent(sender, hub.document("H29", "H29.5"))
+    known, fresh = inbox(recipient)
+    acknowledged(recipient, known)
+
+    def removed(_row: Delivery) -> None:
+        raise Refused("package.removed")
+
+    monkeypatch.setattr(log, "handover_receipt", removed)
+    body = [{"delivery": one["delivery"], "sha256": one["sha256"]} for one in (known, fresh)]
+    first, second = recipient.post("/deliveries/ack", {"deliveries": body}).json()["items"]
+    assert (first["refusal"]["code"], second["refusal"]) == ("package.removed", None)
+    assert second["receipt"]
 
 
 def test_only_the_recipient_may_acknowledge_among_several(
