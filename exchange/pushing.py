@@ -17,7 +17,7 @@ from uuid import UUID
 
 import structlog
 from django.conf import settings
-from django.db import connection, transaction
+from django.db import transaction
 
 from agencies.models import System
 from exchange import facts, lifecycle, log, metrics, mode, transport
@@ -79,15 +79,16 @@ def claim(
     `busy` says how many rows of each system the caller has already. From here on the recipient may hold the
     content: a later recall becomes a request.
     """
-    ready = [pair for pair in _ready(lane, now) if busy.get(pair[0].pk, 0) < PER_SYSTEM]
+    ready = _ready(lane, now)
     if not ready or limit <= 0:
         return []
     claimed: list[transport.Shipment] = []
     with transaction.atomic():
         for system, circuit in ready:
-            most = min(limit - len(claimed), PER_SYSTEM - busy.get(system.pk, 0), _allowed(circuit, now))
-            if most > 0:
-                claimed += _claim(system, lane, now, most)
+            room = min(limit - len(claimed), PER_SYSTEM - busy.get(system.pk, 0))
+            if room <= 0:  # before the circuit is asked: what it allows may be its only probe
+                continue
+            claimed += _claim(system, lane, now, min(room, _allowed(circuit, now)))
     return claimed
 
 
@@ -143,8 +144,8 @@ RETURNING id, attempts, package_id,
 def _claim(system: System, lane: int, now: datetime, limit: int) -> list[transport.Shipment]:
     until = now + timedelta(seconds=settings.ENVIRONMENT.lease_seconds)
     values = byhand.prepared(Delivery, system_id=system.pk, lane=lane, served_at=now, due_at=until)
-    lock = "FOR UPDATE SKIP LOCKED" if connection.vendor == "postgresql" else ""
-    rows = byhand.ask([_CLAIMED.format(lock=lock)], values | {"limit": limit})
+    statement = _CLAIMED.format(lock=byhand.locking("FOR UPDATE SKIP LOCKED"))
+    rows = byhand.ask([statement], values | {"limit": limit})
     return [_shipment(system, _Claimed._make(row)) for row in rows]
 
 
@@ -205,7 +206,7 @@ def settle(results: Sequence[transport.Result], *, now: datetime) -> None:
 
 
 def _locked(ids: Collection[UUID]) -> list[Delivery]:
-    lock = "FOR UPDATE OF d" if connection.vendor == "postgresql" else ""
+    lock = byhand.locking("FOR UPDATE OF d")
     statement = f"{byhand.DELIVERIES} WHERE d.id {byhand.among('ids')} ORDER BY d.id {lock}"
     return byhand.deliveries([statement], {"ids": byhand.keys(ids)})
 

@@ -44,13 +44,15 @@ def database() -> str:
     environ = os.environ | {"HUB_DATA_DIR": str(DIRECTORY)}
     if environment.PRODUCTION:
         environ["HUB_DATABASE_URL"] = f"{services.database_url().rpartition('/')[0]}/{NAME}"
+    done = environment.RUN / "migrated.done"  # not there when it failed: the next one fails as plainly
     with (environment.RUN / "migrated.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        if not DIRECTORY.exists():
+        if not done.exists():
             DIRECTORY.mkdir()
             if environment.PRODUCTION:
                 create(NAME, "template1")
             run(environ, "manage.py", "migrate", "--verbosity", "0", "--skip-checks")
+            done.touch()
     return NAME if environment.PRODUCTION else str(DIRECTORY / "hub.sqlite3")
 
 

@@ -31,6 +31,11 @@ def among(name: str) -> str:
     return f"IN (SELECT value FROM json_each(%({name})s))"  # noqa: S608
 
 
+def locking(words: str) -> str:
+    """`words` such as FOR UPDATE; nothing on SQLite, which has one writer."""
+    return words if connection.vendor == "postgresql" else ""
+
+
 def keys(ids: Iterable[UUID]) -> list[UUID] | str:
     """`ids` as one parameter."""
     return list(ids) if connection.vendor == "postgresql" else json.dumps([key.hex for key in ids])
@@ -95,7 +100,8 @@ class _Reading:
     @lru_cache(maxsize=32)
     def of(cls, model: type[models.Model], _vendor: str) -> Self:
         """That of `model` on this kind of database."""
-        fields, database = model._meta.concrete_fields, connections[DEFAULT_DB_ALIAS]
+        # Never opened: what is kept here must hold no thread's connection.
+        fields, database = model._meta.concrete_fields, connections.create_connection(DEFAULT_DB_ALIAS)
         converters = []
         for place, field in enumerate(fields):
             column = field.get_col(model._meta.db_table)

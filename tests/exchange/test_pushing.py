@@ -12,6 +12,7 @@ from django.db import connection
 from django.db.models import QuerySet
 from django.test.utils import CaptureQueriesContext
 
+from agencies.models import System
 from exchange import delivery, pushing, registry
 from exchange.models import Circuit, Delivery, Event, Lane, Outcome
 from exchange.transport import MISSING, Result, Shipment
@@ -231,6 +232,23 @@ def test_a_hot_question_is_answered_from_its_index(hub: World, question: str) ->
     for table in ("exchange_delivery", "exchange_event"):
         assert f"Seq Scan on {table}" not in plan, plan
         assert f"SCAN {table} " not in plan or f"USING INDEX {index}" in plan, plan
+
+
+@pytest.mark.parametrize("paused", [False, True])
+@pytest.mark.parametrize("suspended", [False, True])
+@pytest.mark.parametrize("probe", [None, -WHILE, WHILE])
+@pytest.mark.parametrize("circuit", [False, True])
+def test_the_two_words_for_what_a_circuit_lets_through_say_the_same(
+    hub: World, paused: bool, suspended: bool, probe: timedelta | None, circuit: bool
+) -> None:
+    at, system = now(), System.objects.filter(pk=hub.systems["health"].pk)
+    hub.send("H29", "H29.17")
+    system.update(paused_at=at if paused else None, suspended_at=at if suspended else None)
+    if circuit:
+        Circuit.objects.create(system=system.get(), probe_at=None if probe is None else at + probe)
+    by_hand = [found.pk for found, _ in pushing._ready(Lane.NORMAL, at + WHILE / 2)]
+    by_queryset = system.filter(Circuit.lets_through(at + WHILE / 2)).values_list("pk", flat=True)
+    assert by_hand == list(by_queryset)
 
 
 def test_a_delivery_is_pushed_until_it_is_said_to_be_expired(two: World) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from cryptography.hazmat.primitives.serialization import Encoding
-from django.db import connection, transaction
+from django.db import OperationalError, connection, transaction
 
 from agencies import memory, stamps
 from exchange import registry, vault
@@ -148,3 +148,31 @@ def test_a_change_between_check_and_transaction_counts(
         code = refusal(lambda raw=raw: live_hub.accept(raw)) if outcome else ""  # type: ignore[misc]
         assert code == outcome
         assert outcome or live_hub.accept(raw).deliveries
+
+
+@pytest.mark.postgresql
+def test_a_connection_that_was_lost_meanwhile_is_opened_again(live_hub: World) -> None:
+    before = memory.current()
+    lost = connection.connection.info.backend_pid
+
+    def end() -> None:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT pg_terminate_backend(%s)", [lost])
+
+    elsewhere(end)
+    assert memory.current() is before
+    assert connection.connection.info.backend_pid != lost
+
+
+@pytest.mark.postgresql
+def test_within_a_transaction_a_lost_connection_is_an_error(live_hub: World) -> None:
+    def end() -> None:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT pg_terminate_backend(%s)", [lost])
+
+    with pytest.raises(OperationalError), transaction.atomic():
+        memory.current()
+        lost = connection.connection.info.backend_pid
+        elsewhere(end)
+        memory.current()
+    connection.close()
