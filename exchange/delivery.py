@@ -9,11 +9,11 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from django.db import connection, transaction
+from django.db import transaction
 from django.db.models import Exists, OuterRef, QuerySet
 
 from agencies.models import Agency, System
-from exchange import keys, lifecycle, log, routing, waiting, wake
+from exchange import lifecycle, log, routing, waiting, wake
 from exchange.models import Delivery, Event, InboxNotice, State, byhand
 from exchange.refusals import Refused
 
@@ -50,8 +50,7 @@ def inbox(system: System, *, limit: int, kind: str = "", lease: timedelta, now: 
     values = byhand.prepared(Delivery, system_id=system.pk, due_at=now)
     statement = f"{_WAITING} {_OF_KIND if kind else ''} {_FIRST}"
     if lease:
-        lock = "FOR UPDATE SKIP LOCKED" if connection.vendor == "postgresql" else ""
-        statement = _LEASED.format(f"{statement} {lock}")
+        statement = _LEASED.format(f"{statement} {byhand.locking('FOR UPDATE SKIP LOCKED')}")
         values |= {"until": byhand.prepared(Delivery, due_at=now + lease)["due_at"]}
     ids = [row[0] for row in byhand.ask([statement], values | {"kind": kind, "limit": limit})]
     if not ids:
@@ -142,15 +141,9 @@ def acknowledge_all(
         for row in fresh:
             lifecycle.move(row, "ContentHandover", now)
         events = lifecycle.record([_handover(row) for row in fresh], at=now, actor=actor) if fresh else []
-    receipts = dict(zip((event.stream for event in events), log.new_receipts(events), strict=True))
-    for key in known:
-        try:
-            receipts[key] = log.handover_receipt(rows[key])
-        except keys.ModuleFailed:
-            raise
-        except Refused as gone:  # its bytes were removed by rule or order
-            refused[key] = gone
-    return {key: refused.get(key) or receipts[key] for key in received}
+    fresh_ones = zip((event.stream for event in events), log.new_receipts(events), strict=True)
+    outcomes = refused | log.handover_receipts(known) | dict(fresh_ones)
+    return {key: outcomes[key] for key in received}
 
 
 def _refusals(received: Mapping[UUID, str], rows: Mapping[UUID, Delivery]) -> dict[UUID, Refused]:
@@ -288,8 +281,7 @@ def resend(delivery_id: UUID, *, actor: log.Actor, now: datetime, reason: str) -
 
 def _mine_locked(ids: Collection[UUID], system: System) -> list[Delivery]:
     """Those of the deliveries whose recipient receives through `system`, locked in id order."""
-    lock = "FOR UPDATE OF d" if connection.vendor == "postgresql" else ""
-    return _mine(ids, system, [f"{_MINE} ORDER BY d.id {lock}"])
+    return _mine(ids, system, [f"{_MINE} ORDER BY d.id {byhand.locking('FOR UPDATE OF d')}"])
 
 
 def _mine(ids: Collection[UUID], system: System, statements: Sequence[str], **values: Any) -> list[Delivery]:

@@ -161,9 +161,15 @@ def acceptance_receipt(package: Package) -> Receipt:
     return receipt(_whole().get(stream=package.id, seq=1))
 
 
-def handover_receipt(delivery: Delivery) -> Receipt:
-    """The receipt of the delivery's (last) handover event. Raises Refused."""
-    return receipt(_whole().filter(stream=delivery.id, name__in=HANDOVERS).order_by("-seq")[0])
+def handover_receipts(deliveries: Collection[UUID]) -> dict[UUID, Receipt | Refused]:
+    """The receipt of each delivery's (last) handover event, or Refused package.removed. Raises Altered."""
+    events = _whole().filter(stream__in=deliveries, name__in=HANDOVERS).order_by("seq")
+    last = {event.stream: event for event in events}
+    return {key: receipt(event) if hasattr(event, "body") else _removed() for key, event in last.items()}
+
+
+def _removed() -> Refused:
+    return Refused("package.removed")
 
 
 def receipt(event: Event) -> Receipt:
@@ -172,7 +178,7 @@ def receipt(event: Event) -> Receipt:
     Raises Altered; Refused package.removed when its bytes are gone by rule or order.
     """
     if not hasattr(event, "body"):
-        raise Refused("package.removed")
+        raise _removed()
     return _receipt(event, event.stored_receipt.jws if hasattr(event, "stored_receipt") else sign(event))
 
 

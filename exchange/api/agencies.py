@@ -7,7 +7,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from agencies import directory
-from exchange.api import paging, shapes
+from exchange.api import paging, representation, shapes
 from exchange.api.endpoint import Endpoint, conditional, read
 from exchange.api.schema import IF_NONE_MATCH, answers
 from exchange.refusals import Refused
@@ -42,7 +42,7 @@ class AgenciesView(Endpoint):
         query = read(AgenciesQuery, request.query_params)
         rows = directory.search(query.get("q", ""), query.get("updated_since"))
         found = paging.page(rows, ("folded",), limit=query["limit"], cursor=query.get("cursor", ""))
-        made = paging.answer(request, found, lambda rows: shapes.many(shapes.AgencySerializer, rows))
+        made = paging.answer(request, found, lambda rows: representation.many(shapes.AgencySerializer, rows))
         return conditional(request, made.data, headers=dict(made.headers))
 
 

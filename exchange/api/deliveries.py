@@ -15,7 +15,7 @@ from rest_framework.response import Response
 
 from agencies import directory
 from exchange import delivery, intake, log
-from exchange.api import problems, shapes
+from exchange.api import problems, representation, shapes
 from exchange.api.content import answer_bytes
 from exchange.api.endpoint import Endpoint, Input, conditional, posted, read
 from exchange.api.packages import acceptance
@@ -59,6 +59,12 @@ class AckAllBody(Input):
     """What was received, of several deliveries."""
 
     deliveries = serializers.ListField(child=AckedBody(), allow_empty=False, max_length=MOST)
+
+    def validate_deliveries(self, given: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        """Two digests of one delivery say nothing. Raises ValidationError."""
+        if len({one["delivery"] for one in given}) < len(given):
+            raise serializers.ValidationError("a delivery is named twice")
+        return given
 
 
 class XmlText(serializers.CharField):
@@ -117,7 +123,7 @@ class InboxView(Endpoint):
         full = len(found) == query["limit"]
         return Response(
             {
-                "items": shapes.many(shapes.InboxItemSerializer, found),
+                "items": representation.many(shapes.InboxItemSerializer, found),
                 "next": settings.ENVIRONMENT.base_url.rstrip("/") + request.get_full_path() if full else None,
             },
             headers={"Cache-Control": "no-store"},
@@ -205,10 +211,7 @@ class AckAllView(Endpoint):
         responses=answers({200: shapes.HandoversSerializer}, "request.invalid"),
     )
     def post(self, request: Request) -> Response:
-        """Each has an outcome of its own, in the order given: the receipt of its handover, or its refusal.
-
-        Of a delivery named twice the last digest counts.
-        """
+        """Each has an outcome of its own, in the order given: the receipt of its handover, or its refusal."""
         given = posted(AckAllBody, request)["deliveries"]
         outcomes = delivery.acknowledge_all(
             {one["delivery"]: one["sha256"] for one in given},
@@ -221,9 +224,14 @@ class AckAllView(Endpoint):
 
 def _outcome(key: UUID, outcome: log.Receipt | Refused) -> dict[str, Any]:
     if isinstance(outcome, Refused):
+        problems.count(outcome)
         refusal = problems.item(outcome.problems[0], problems.language())
         return {"delivery": key, "receipt": None, "refusal": refusal}
-    return {"delivery": key, "receipt": shapes.one(shapes.ReceiptSerializer, outcome), "refusal": None}
+    return {
+        "delivery": key,
+        "receipt": representation.one(shapes.ReceiptSerializer, outcome),
+        "refusal": None,
+    }
 
 
 class StatusView(Endpoint):

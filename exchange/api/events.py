@@ -13,7 +13,7 @@ from rest_framework.response import Response
 
 from agencies import directory
 from exchange import feed, waiting
-from exchange.api import shapes
+from exchange.api import representation, shapes
 from exchange.api.endpoint import Endpoint, Input, read
 from exchange.api.paging import DEFAULT, MOST
 from exchange.api.schema import answers
@@ -105,7 +105,7 @@ class EventsView(Endpoint):
 
 
 def _shown(found: Iterable[feed.Item]) -> Any:
-    return shapes.many(EventSerializer, found)
+    return representation.many(EventSerializer, found)
 
 
 def _address(request: Request, after: int) -> str:

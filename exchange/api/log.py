@@ -11,7 +11,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from exchange import proofs
-from exchange.api import shapes
+from exchange.api import representation
 from exchange.api.endpoint import Endpoint, Input, read
 from exchange.api.schema import answers
 from exchange.evidence.tree import Broken
@@ -58,7 +58,7 @@ class LogsView(PublicEndpoint):
     )
     def get(self, request: Request) -> Response:
         """One for each calendar year, and after a change of the log key or an incident."""
-        return Response({"items": shapes.many(LogSerializer, Log.objects.order_by("id"))})
+        return Response({"items": representation.many(LogSerializer, Log.objects.order_by("id"))})
 
 
 class CheckpointView(PublicEndpoint):

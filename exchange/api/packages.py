@@ -15,7 +15,7 @@ from rest_framework.response import Response
 
 from agencies import directory
 from exchange import delivery, intake, isolation, log, proofs
-from exchange.api import paging, problems, shapes
+from exchange.api import paging, problems, representation, shapes
 from exchange.api.content import answer_bytes
 from exchange.api.endpoint import Endpoint, Input, conditional, read
 from exchange.api.log import proved
@@ -97,7 +97,7 @@ class PackagesView(Endpoint):
         rows = _chosen(visible(self.principal.system), self.principal.system, query)
         found = paging.page(rows, ("-accepted_at", "-id"), limit=limit, cursor=cursor)
         return paging.answer(
-            request, found, lambda rows: shapes.many(shapes.PackageWithDeliveriesSerializer, rows)
+            request, found, lambda rows: representation.many(shapes.PackageWithDeliveriesSerializer, rows)
         )
 
 
@@ -125,8 +125,8 @@ class ValidateView(Endpoint):
             {
                 "acceptable": not report.problems,
                 "refusals": [problems.item(problem, chosen) for problem in report.problems],
-                "warnings": shapes.many(shapes.WarningSerializer, report.warnings),
-                "recipients": shapes.many(shapes.RecipientSerializer, report.recipients),
+                "warnings": representation.many(shapes.WarningSerializer, report.warnings),
+                "recipients": representation.many(shapes.RecipientSerializer, report.recipients),
             }
         )
 
@@ -190,7 +190,7 @@ class TrailView(Endpoint):
         found = one(self.principal.system, package_id)
         lines = log.trail(found, _streams(found))
         places = proofs.places([line.key for line in lines])
-        items = shapes.many(shapes.LineSerializer, lines)
+        items = representation.many(shapes.LineSerializer, lines)
         return Response({"items": proved(items, [places.get(line.key) for line in lines])})
 
 
@@ -213,7 +213,7 @@ class ReceiptsView(Endpoint):
         found = one(self.principal.system, package_id)
         receipts = log.receipts_of(found, _streams(found))
         places = proofs.wait_for_places([item.key for item in receipts], timedelta(seconds=query["wait"]))
-        items = shapes.many(shapes.ReceiptSerializer, receipts)
+        items = representation.many(shapes.ReceiptSerializer, receipts)
         return Response({"items": proved(items, [places.get(item.key) for item in receipts])})
 
 
@@ -243,10 +243,10 @@ class StatementsView(Endpoint):
 def acceptance(accepted: intake.Acceptance) -> Response:
     """201 for a new package, 200 for one that the hub already had."""
     body: dict[str, Any] = {
-        **shapes.one(shapes.PackageSerializer, accepted.package),
-        "deliveries": shapes.many(shapes.PackageDeliverySerializer, accepted.deliveries),
-        "warnings": shapes.many(shapes.WarningSerializer, accepted.warnings),
-        "receipt": shapes.one(shapes.ReceiptSerializer, accepted.receipt),
+        **representation.one(shapes.PackageSerializer, accepted.package),
+        "deliveries": representation.many(shapes.PackageDeliverySerializer, accepted.deliveries),
+        "warnings": representation.many(shapes.WarningSerializer, accepted.warnings),
+        "receipt": representation.one(shapes.ReceiptSerializer, accepted.receipt),
     }
     if accepted.replayed:
         return Response(body, status=200, headers={"Idempotent-Replayed": "true"})

@@ -49,7 +49,7 @@ def exception_handler(error: Exception, context: Mapping[str, Any]) -> HttpRespo
 def answer(request: HttpRequest, refused: Refused, errors: Errors | None = None) -> HttpResponse:
     """The problem document of `refused`; `errors` replaces the list of its problems."""
     chosen, reason = language(), refused.reason
-    metrics.REFUSALS.labels(reason.code).inc()
+    count(refused)
     if reason.code.startswith("auth.") or reason.code in _SUSPECT:
         siem.say("request.refused", code=reason.code)
     body = {
@@ -68,6 +68,11 @@ def answer(request: HttpRequest, refused: Refused, errors: Errors | None = None)
     if reason.status == 503 and "seconds" in refused.problems[0].facts:
         response["Retry-After"] = str(refused.problems[0].facts["seconds"])
     return response
+
+
+def count(refused: Refused) -> None:
+    """Count a refusal that somebody is told."""
+    metrics.REFUSALS.labels(refused.code).inc()
 
 
 def item(problem: Problem, chosen: str) -> dict[str, str | int]:

@@ -1,8 +1,5 @@
 """How things look in JSON. No logic: names, order, and where each value comes from."""
 
-from collections.abc import Callable, Iterable, Mapping
-from functools import cache, partial
-from operator import attrgetter
 from typing import Any
 
 from django.db.models import Choices
@@ -371,64 +368,6 @@ class AgencySerializer(serializers.Serializer[Agency]):
         """Every code but the present one."""
         codes = (alias.code for alias in agency.aliases.all())
         return [code for code in dict.fromkeys(codes) if code != agency.code]
-
-
-Shape = type[serializers.Serializer[Any]]
-Told = tuple[str, Callable[[Any], Any], Callable[[Any], Any]]
-
-
-@cache
-def _made(shape: Shape) -> serializers.Serializer[Any]:
-    """A serializer that only writes keeps nothing of what it wrote; making one copies every field."""
-    return shape()
-
-
-@cache
-def _told(shape: Shape) -> list[Told]:
-    """Of each field of `shape`: its name, where its value comes from, and how that looks.
-
-    The framework finds this out anew for every field of every row, by a dozen calls.
-    """
-    return [(str(field.field_name), _source(field), _look(field)) for field in _made(shape)._readable_fields]
-
-
-def _source(field: Any) -> Callable[[Any], Any]:
-    """The way to the value of `field` in a row. What may end on the way, or be a method, is left to the
-    framework."""
-    if not field.source_attrs:
-        return _itself
-    plain = field.default is serializers.empty and not isinstance(field, serializers.ListSerializer)
-    if not plain or (len(field.source_attrs) > 1 and field.allow_null):
-        found: Callable[[Any], Any] = field.get_attribute
-        return found
-    return attrgetter(field.source)
-
-
-def _itself(row: Any) -> Any:
-    return row
-
-
-def _look(field: Any) -> Callable[[Any], Any]:
-    if isinstance(field, serializers.Serializer):
-        return partial(one, type(field))
-    look: Callable[[Any], Any] = field.to_representation
-    return look
-
-
-def one(shape: Shape, row: Any) -> Any:
-    """`row` in `shape`."""
-    if isinstance(row, Mapping):
-        return _made(shape).to_representation(row)
-    made = {}
-    for name, source, look in _told(shape):
-        value = source(row)
-        made[name] = None if value is None else look(value)
-    return made
-
-
-def many(shape: Shape, rows: Iterable[Any]) -> Any:
-    """`rows`, each in `shape`."""
-    return [one(shape, row) for row in rows]
 
 
 def page_shape(name: str, item: type[serializers.Serializer[Any]]) -> Any:

@@ -13,7 +13,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from exchange import anchors
-from exchange.api import shapes
+from exchange.api import representation
 from exchange.api.log import PublicEndpoint
 from exchange.api.schema import answers
 from exchange.evidence import witness
@@ -78,8 +78,8 @@ class AnchorsView(PublicEndpoint):
         """The newest anchors of the log that is being written, and which are on."""
         made = Anchor.objects.filter(checkpoint__log=Log.objects.current())
         body = {
-            "on": shapes.many(PartySerializer, anchors.parties()),
-            "items": shapes.many(AnchorSerializer, made.select_related("checkpoint__log")[:NEWEST]),
+            "on": representation.many(PartySerializer, anchors.parties()),
+            "items": representation.many(AnchorSerializer, made.select_related("checkpoint__log")[:NEWEST]),
             "witness_key": str(anchors.own_witness_key()) if anchors.witnessed() else None,
         }
         return Response(body)

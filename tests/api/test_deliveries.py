@@ -3,16 +3,17 @@
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from typing import Any
+from uuid import uuid4
 
 import pytest
+from django.db import connection
 
-from exchange import log
+from exchange import metrics
 from exchange.envelope import package as envelope
 from exchange.envelope import xml
 from exchange.envelope.codes import BusinessType
 from exchange.evidence import events
-from exchange.models import Attempt, Delivery, Event, Outcome, State
-from exchange.refusals import Refused
+from exchange.models import Attempt, Delivery, Event, EventBody, Outcome, State, guards
 from tests.api.conftest import Call, Caller, code_of
 from tests.world import World
 
@@ -229,21 +230,26 @@ def test_several_are_acknowledged_at_once_each_with_an_outcome_of_its_own(
 
 
 def test_a_removed_receipt_among_several_holds_up_no_other(
-    sender: Caller, recipient: Caller, hub: World, monkeypatch: pytest.MonkeyPatch
+    sender: Caller, recipient: Caller, hub: World
 ) -> None:
     for _ in range(2):
         sent(sender, hub.document("H29", "H29.5"))
     known, fresh = inbox(recipient)
     acknowledged(recipient, known)
-
-    def removed(_row: Delivery) -> None:
-        raise Refused("package.removed")
-
-    monkeypatch.setattr(log, "handover_receipt", removed)
+    guards.remove(connection)  # the event is too young for a rule to remove it
+    EventBody.objects.filter(event__stream=known["delivery"], event__name="ContentHandover").delete()
+    guards.install(connection)
     body = [{"delivery": one["delivery"], "sha256": one["sha256"]} for one in (known, fresh)]
     first, second = recipient.post("/deliveries/ack", {"deliveries": body}).json()["items"]
     assert (first["refusal"]["code"], second["refusal"]) == ("package.removed", None)
     assert second["receipt"]
+
+
+def test_refusals_among_several_are_counted(recipient: Caller, hub: World) -> None:
+    counted = metrics.REFUSALS.labels("request.not-found")
+    before = counted._value.get()
+    recipient.post("/deliveries/ack", {"deliveries": [{"delivery": NOBODY, "sha256": "0" * 64}]})
+    assert counted._value.get() == before + 1
 
 
 def test_only_the_recipient_may_acknowledge_among_several(
@@ -265,7 +271,8 @@ def test_only_the_recipient_may_acknowledge_among_several(
         {"deliveries": [{"delivery": NOBODY}]},
         {"deliveries": [{"delivery": "x", "sha256": "0" * 64}]},
         {"deliveries": [{"delivery": NOBODY, "sha256": "0" * 64, "digest": ""}]},
-        {"deliveries": [{"delivery": NOBODY, "sha256": "0" * 64}] * 201},
+        {"deliveries": [{"delivery": NOBODY, "sha256": "0" * 64}] * 2},
+        {"deliveries": [{"delivery": str(uuid4()), "sha256": "0" * 64} for _ in range(201)]},
     ],
 )
 def test_several_acknowledgements_that_cannot_be_read_are_refused(
