@@ -55,6 +55,7 @@ def parse(raw: bytes, limits: Limits = LIMITS) -> etree._Element:
     """The root of a package whose shape and constructs are safe to walk (QCVN 102:2016, 1.1).
 
     Raises Refused: package.too-large, package.not-xml, package.forbidden-construct, package.not-edxml.
+    Raises MemoryError.
     """
     _byte_gate(raw, limits)
     root = _parse(raw)
@@ -210,6 +211,9 @@ def _parse(raw: bytes) -> etree._Element:
     try:
         return etree.fromstring(raw, parser)
     except etree.XMLSyntaxError as error:
+        # It says nothing about the package.
+        if error.code == etree.ErrorTypes.ERR_NO_MEMORY:  # type: ignore[attr-defined]
+            raise MemoryError from error
         why = "".join(c if c.isprintable() else " " for c in str(error.msg))[:200]
         raise Refused("package.not-xml", why=why, why_en=why, line=error.lineno or 0) from error
 

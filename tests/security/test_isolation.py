@@ -3,6 +3,8 @@
 import multiprocessing
 import os
 import pickle
+import subprocess
+import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -86,6 +88,25 @@ def test_what_takes_too_much_processor_time_is_stopped_and_the_next_one_taken(
     assert not Package.objects.exists()
     limited(settings, examine_seconds=30)
     assert sender.send(hub.document("H29", "H29.5")).status_code == 201
+
+
+_SHORT_OF_MEMORY = """
+import resource
+from exchange.envelope import xml
+raw = b"<a>" + b"b" * 20_000_000 + b"</a>"
+used = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()
+resource.setrlimit(resource.RLIMIT_AS, (used + 5_000_000,) * 2)
+try:
+    xml._parse(raw)
+except MemoryError:
+    print("no memory")
+"""
+
+
+def test_a_parser_without_memory_does_not_say_that_the_package_is_no_xml() -> None:
+    words = (sys.executable, "-c", _SHORT_OF_MEMORY)
+    done = subprocess.run(words, capture_output=True, text=True, check=False)
+    assert done.stdout == "no memory\n", done.stderr
 
 
 def test_what_takes_too_much_memory_is_stopped(sender: Caller, hub: World, settings: Any) -> None:
